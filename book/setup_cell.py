@@ -2,7 +2,7 @@
 
 SETUP_TAGS = ["setup", "hide-input"]
 
-SETUP = '''\
+SETUP = """\
 # Find medlab: installed, in this checkout, or (on Colab) from the book's repository. Torch stays as it is.
 import importlib.util, pathlib, subprocess, sys
 
@@ -19,7 +19,7 @@ if importlib.util.find_spec("medlab") is None:
         raise ModuleNotFoundError(
             "medlab is not installed here: run `%pip install git+ADDRESS` with the address of the book's "
             "repository (your torch stays), or open this notebook inside a checkout of it."
-        )'''
+        )"""
 
 
 def setup_source(repository_url: str = "") -> str:
