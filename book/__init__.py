@@ -1,1 +1,1 @@
-"""The tools that make the book: read lessons, pair, lint, execute, publish. `python -m book.build --help` lists them."""
+"""The tools that make the book: read lessons, pair, lint, execute, publish (`python -m book.build --help`)."""

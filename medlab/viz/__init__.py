@@ -6,6 +6,6 @@ Only lessons use this room; nothing in the library depends on it.
 from medlab.viz import slices, style
 from medlab.viz.figure import show
 from medlab.viz.interact import explore
-from medlab.viz.table import table
+from medlab.viz.tables import table
 
 __all__ = ["explore", "show", "slices", "style", "table"]
