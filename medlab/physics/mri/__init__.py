@@ -1,0 +1,1 @@
+"""Magnetic resonance imaging: what the nuclear spins do (`spins`)."""
