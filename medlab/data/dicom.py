@@ -85,19 +85,22 @@ def read_dicom_folder(folder: Path, *, max_voxels: int, tilted: bool) -> Volume:
     paths = [
         path
         for path in sorted(folder.iterdir())
-        if path.is_file()
+        if not path.is_dir()
         and not path.name.startswith(".")
         and path.name.upper() != "DICOMDIR"
         and path.suffix.lower() not in COMPANIONS
     ]
     if not paths:
         raise VolumeError(f"{folder}: the folder holds no DICOM file, expected the slices of one series directly in it")
+    for path in paths:
+        if not path.is_file():
+            raise VolumeError(f"{path}: it is a link to nothing or no plain file, expected {EXPECTED}")
     headers = [_read_header(path) for path in paths]
     series = {header.series for header in headers}
     if len(series) > 1:
         raise VolumeError(f"{folder}: the folder holds {len(series)} series, expected one, each in a folder of its own")
     ordered, affine = stack(headers, folder, tilted=tilted)
-    return _volume(folder, folder.name, ordered, affine, max_voxels)
+    return _volume(folder, folder.resolve().name, ordered, affine, max_voxels)
 
 
 def _volume(source: Path, name: str, slices: Sequence[Slice], affine: np.ndarray, max_voxels: int) -> Volume:

@@ -49,6 +49,12 @@ def test_each_slice_lands_where_its_header_says(tmp_path, write_series):
         np.testing.assert_array_equal(plane.numpy(), expected)
 
 
+def test_name_of_the_current_folder(tmp_path, write_series, monkeypatch):
+    write_series(tmp_path / "head")
+    monkeypatch.chdir(tmp_path / "head")
+    assert load_volume(".").name == "head"
+
+
 def test_companions_are_passed_over(tmp_path, write_series):
     write_series(tmp_path, name="IM{}")  # as scanners write them, without an ending
     for name in ("notes.txt", "series.json", "preview.png", ".DS_Store", "DICOMDIR"):

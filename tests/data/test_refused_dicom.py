@@ -146,6 +146,14 @@ def test_refuses_a_series_with_something_else_among_its_slices(
     one_sentence(caught.value, tmp_path / name)
 
 
+def test_link_to_nothing_among_the_slices(tmp_path, write_series, one_sentence):
+    write_series(tmp_path)
+    (tmp_path / "5.dcm").symlink_to(tmp_path / "gone.dcm")
+    with pytest.raises(VolumeError, match="a link to nothing") as caught:
+        load_volume(tmp_path)
+    one_sentence(caught.value, tmp_path / "5.dcm")
+
+
 def test_single_slice_without_thickness(tmp_path, write_series, one_sentence):
     write_series(tmp_path, count=1, edit=put(0, SliceThickness=None))
     for path in (tmp_path, tmp_path / "0.dcm"):
