@@ -14,6 +14,7 @@ import nbformat
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 CHECK_MARK = "# NBVAL_CHECK_OUTPUT"
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 PATHS = ("clinician", "engineer", "physicist")
 
 

@@ -17,9 +17,10 @@ import nbformat
 import yaml
 
 from book import cards, coursemap
-from book.execute import Outcome, failure_banner
+from book.execute import Outcome
 from book.lessons import ROOT, Lesson
 from book.pages import page_notebook
+from book.report import failure_banner
 
 PROSE_FOLDERS = ("book",)
 MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"  # one file: formulas as SVG need no fonts

@@ -16,10 +16,9 @@ import nbformat
 import yaml
 
 from book.exercises import with_exercises
-from book.lessons import CHECK_MARK, NOTEBOOKS, ROOT, Lesson, find_lessons, tags
+from book.lessons import CHECK_MARK, KERNEL, NOTEBOOKS, ROOT, Lesson, find_lessons, tags
 from book.setup_cell import SETUP_TAGS, setup_source
 
-KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 COMMAND = "make sync"
 
 

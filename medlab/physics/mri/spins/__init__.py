@@ -32,6 +32,7 @@ from medlab.physics.mri.spins.sequences import (
 )
 from medlab.physics.mri.spins.state import Spins
 from medlab.physics.mri.spins.steady_state import ernst_angle_deg, ernst_signal
+from medlab.physics.mri.spins.train import pulse_train
 
 __all__ = [
     "BOLTZMANN_J_PER_K",
@@ -59,6 +60,7 @@ __all__ = [
     "polarisation",
     "polarisation_small_field",
     "propagator",
+    "pulse_train",
     "read_at",
     "rotation",
     "run",
