@@ -1,112 +1,177 @@
-"""Execute the lessons and make the book: `python book/build.py`, or `make book`.
-
-Only lessons whose source, imports from medlab, parameters, weights or pinned packages changed are executed again.
-"""
+"""Make the book: execute every lesson whose inputs changed, then publish. `python -m book.build`, or `make book`."""
 
 import argparse
-import json
-import os
 import sys
-import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-if __package__ in (None, ""):
-    # Run as a file: the root of the checkout is not yet where Python looks.
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+if not __package__:
+    # Started by its path: the folder of this file must not stand in for the checkout, where the packages lie.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from tqdm import tqdm
+from book import cache
+from book.execute import PROFILES, Outcome, execute_all, latest
+from book.execution_state import DEFAULT_BUILD, record_cost
+from book.lessons import ROOT, Lesson, find_lessons
+from book.report import Progress, failure_report, summary, warning_lines
 
-from book.cards import COSTS
-from book.execute import Outcome, execute_all
-from book.lessons import NOTEBOOKS, ROOT, find_lessons
-from book.report import failure_report
+TIME_LIMIT_S = {"ci": 300.0, "cpu": 1800.0, "gpu": None}
+EPILOG = """
+examples:
+  python -m book.build                         the whole book at the cpu profile
+  python -m book.build --only spins            one lesson; the others stay as they were last executed
+  python -m book.build --profile ci --strict   what `make test` does
+  python -m book.build --why --only spins      what each lesson depends on, and what has changed since it ran
+  python -m book.build --record --force        measure the cost cards anew, one lesson at a time
 
-COST_FIELDS = ("profile", "wall_s", "peak_mib", "device", "machine", "versions", "date", "seed")
+A lesson runs again when its source, its parameters, a medlab file that it imports (directly or not), its weights,
+requirements.txt or the minor version of Python changes; time stamps do not matter. A failed lesson stops no other,
+runs again next time, and makes the exit status 1. Executed notebooks: _build/executed/PROFILE/. The book: _build/html/.
+"""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Returns the exit status: 0 where every lesson ran and the book was made, else 1."""
-    options = _parser().parse_args(arguments)
-    lessons = find_lessons(NOTEBOOKS, options.only)
-    if not lessons:
-        print(f"no lesson's id contains {options.only!r}, expected one below {NOTEBOOKS.name}/", file=sys.stderr)
-        return 1
-    outcomes = _execute(lessons, options)
-    failed = [(lesson, outcome) for lesson, outcome in zip(lessons, outcomes, strict=True) if not outcome.ok]
-    if options.record:
-        for outcome in outcomes:
-            if outcome.ok:
-                record_cost(outcome, ROOT)
-    if not options.no_publish and not options.only:
-        from book.publish import PublishError, publish
+def main(
+    arguments: Sequence[str] | None = None, *, root: Path = ROOT, publish: Callable[..., Path] | None = None
+) -> int:
+    """The command. Returns 0, 1 where a lesson or the publishing failed, 2 for a wrong call, 130 when interrupted.
 
-        began = time.perf_counter()
-        try:
-            index = publish(outcomes, lessons)
-        except PublishError as error:
-            print(error, file=sys.stderr)
-            return 1
-        print(f"book: {index} ({time.perf_counter() - began:.0f} s)")
-    for lesson, outcome in failed:
-        print("\n" + failure_report(lesson, outcome), file=sys.stderr)
-    if failed:
-        print(f"\n{len(failed)} of {len(lessons)} lessons failed", file=sys.stderr)
-    return 1 if failed else 0
+    root: the checkout. publish: stands in for `book.publish.publish`.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    lessons = find_lessons(root / "notebooks")
+    chosen = [lesson for lesson in lessons if options.only in lesson.id]
+    if options.only and not chosen:
+        known = ", ".join(lesson.id for lesson in lessons) or "none"
+        print(f"--only is {options.only!r}, expected part of a lesson's id ({known})", file=sys.stderr)
+        return 2
+    build_dir = (root / DEFAULT_BUILD).resolve()
+    if options.why:
+        _explain(chosen, options, root, build_dir)
+        return 0
+    try:
+        outcomes = _execute(chosen, options, root, build_dir)
+        return _finish(lessons, outcomes, options, root, build_dir, publish)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted: no lesson is running any more, finished ones are kept", file=sys.stderr)
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="book/build.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m book.build",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--profile", choices=("ci", "cpu", "gpu"), default="cpu", help="size of the work (default: cpu)"
+    add = parser.add_argument
+    add(
+        "--profile",
+        choices=PROFILES,
+        default="cpu",
+        help="size of the work: ci tiny, cpu the published book, gpu paper",
     )
-    parser.add_argument(
-        "--only", default="", metavar="PATTERN", help="only lessons whose id contains this; the book is not published"
-    )
-    parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count(), metavar="N", help="lessons at a time (default: cores)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of every lesson (default: 0)")
-    parser.add_argument("--force", action="store_true", help="execute again although nothing changed")
-    parser.add_argument("--strict", action="store_true", help="a lesson that writes to stderr has failed")
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="longest time of one cell")
-    parser.add_argument("--no-publish", action="store_true", help="execute only")
-    parser.add_argument("--record", action="store_true", help="keep the measured costs in data/results/costs")
+    add("--only", metavar="PATTERN", default="", help="execute only lessons whose id (part/name) contains this")
+    add("--jobs", type=int, metavar="N", help="lessons at a time (default: one a core; 1 at gpu and with --record)")
+    add("--seed", type=int, default=0, metavar="N", help="the seed that lessons are given (default 0)")
+    add("--timeout", type=float, metavar="S", help="seconds for one lesson (default: ci 300, cpu 1800, gpu no limit)")
+    add("--force", action="store_true", help="execute even what is up to date")
+    add("--strict", action="store_true", help="a cell that writes to stderr fails its lesson")
+    add("--record", action="store_true", help="write the measured costs to data/results/costs/, for the cost cards")
+    add("--why", action="store_true", help="execute nothing; list what each lesson depends on and what has changed")
+    add("--no-publish", action="store_true", help="execute only, build no pages")
     return parser
 
 
-def _execute(lessons: list, options: argparse.Namespace) -> list[Outcome]:
-    with tqdm(total=len(lessons), unit="lesson", disable=not sys.stderr.isatty()) as bar:
-
-        def done(outcome: Outcome) -> None:
-            state = outcome.state
-            verdict = "unchanged" if outcome.cached else f"{state['wall_s']:.1f} s, {state['peak_mib'] or 0:.0f} MiB"
-            tqdm.write(f"{'ok    ' if outcome.ok else 'FAILED'}  {outcome.lesson_id}  ({verdict})")
-            bar.update()
-
+def _execute(lessons: list[Lesson], options: argparse.Namespace, root: Path, build_dir: Path) -> list[Outcome]:
+    progress = Progress(len(lessons))
+    try:
         return execute_all(
             lessons,
-            options.profile,
+            profile=options.profile,
             seed=options.seed,
-            jobs=options.jobs,
+            # Lessons that run side by side slow one another: a cost is measured alone.
+            jobs=options.jobs if options.jobs is not None or not options.record else 1,
             force=options.force,
             strict=options.strict,
-            timeout_s=options.timeout,
-            on_done=done,
+            timeout_s=TIME_LIMIT_S[options.profile] if options.timeout is None else options.timeout,
+            root=root,
+            build_dir=build_dir,
+            progress=progress,
         )
+    finally:
+        progress.close()
 
 
-def record_cost(outcome: Outcome, root: Path) -> Path:
-    """Keep what a run measured beside those of the other profiles; cost cards read it."""
-    path = root / COSTS / f"{outcome.lesson_id.replace('/', '__')}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    known = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    known[outcome.state["profile"]] = {name: outcome.state[name] for name in COST_FIELDS}
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    os.replace(part, path)
-    return path
+def _finish(
+    lessons: list[Lesson],
+    outcomes: list[Outcome],
+    options: argparse.Namespace,
+    root: Path,
+    build_dir: Path,
+    publish: Callable[..., Path] | None,
+) -> int:
+    if options.record:
+        for outcome in outcomes:
+            if outcome.ok:
+                print(f"recorded {record_cost(outcome, root).relative_to(root)}")
+    published = options.no_publish or _publish(lessons, outcomes, options.profile, root, build_dir, publish)
+    for line in warning_lines(outcomes):
+        print(line)
+    failed = [outcome for outcome in outcomes if not outcome.ok]
+    for outcome in failed:
+        print(f"\n{failure_report(outcome)}")
+    print(("\n" if failed else "") + summary(outcomes))
+    return 0 if published and not failed else 1
+
+
+def _publish(
+    lessons: list[Lesson],
+    outcomes: list[Outcome],
+    profile: str,
+    root: Path,
+    build_dir: Path,
+    publish: Callable[..., Path] | None,
+) -> bool:
+    """Publish what was executed, with the last execution of the other lessons; returns whether nothing went wrong."""
+    by_id = {outcome.lesson_id: outcome for outcome in outcomes}
+    pages = [by_id.get(lesson.id) or latest(lesson, profile, build_dir) for lesson in lessons]
+    missing = [lesson.id for lesson, page in zip(lessons, pages, strict=True) if page is None]
+    if missing:
+        print(f"not published: {', '.join(missing)} not executed at {profile} yet, run without --only first")
+        return True
+    if publish is None:
+        from book.publish import publish
+    try:
+        index = publish(pages, lessons, root=root, build_dir=build_dir)
+    except RuntimeError as error:
+        from book.publish import PublishError
+
+        if not isinstance(error, PublishError):
+            raise
+        print(error, file=sys.stderr)
+        return False
+    print(f"the book: {index.resolve().as_uri()}")
+    return True
+
+
+def _explain(lessons: list[Lesson], options: argparse.Namespace, root: Path, build_dir: Path) -> None:
+    for lesson in lessons:
+        known = latest(lesson, options.profile, build_dir)
+        try:
+            found = cache.inputs(lesson, {"profile": options.profile, "seed": options.seed}, root)
+        except (OSError, ValueError) as error:
+            print(f"{lesson.id}: {error}")
+            continue
+        before = known.state["inputs"] if known else {}
+        current = known is not None and known.ok and known.state["key"] == cache.digest(found)
+        print(f"{lesson.id}: {'up to date' if current else 'to be executed'} at {options.profile}")
+        for name in sorted(found.keys() | before.keys()):
+            changed = known is not None and found.get(name) != before.get(name)
+            print(f"  {'changed ' if changed else '        '}{name}")
 
 
 if __name__ == "__main__":

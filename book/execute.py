@@ -6,12 +6,8 @@ The notebook that runs is made from the lesson's `.py`; nothing in the checkout 
 
 import json
 import os
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,17 +16,16 @@ from pathlib import Path
 import nbformat
 
 from book import cache
+from book.execution_crew import Crew
 from book.execution_machine import cores, device_name, machine
-from book.execution_state import DEFAULT_BUILD, Outcome, keep, latest
-from book.execution_worker import INPUT, OUTPUT, RESULT
+from book.execution_state import DEFAULT_BUILD, INPUT, OUTPUT, RESULT, Outcome, keep, latest
 from book.lessons import ROOT, Lesson
 from book.report import Progress, failure_banner
 
 __all__ = ["PROFILES", "Outcome", "execute_all", "failure_banner", "latest"]
 
 PROFILES = ("ci", "cpu", "gpu")
-CODE = Path(__file__).resolve().parent.parent
-GRACE = 60  # seconds that a worker may take, beyond the lesson's own limit, to end its kernel and report
+GRACE = 30  # seconds that a worker may take, beyond the lesson's own limit, to end its kernel and report
 LOG_LINES = 5
 
 
@@ -41,7 +36,7 @@ class Settings:
     profile: str
     seed: int
     threads: int
-    timeout: float | None
+    timeout_s: float | None
     root: Path
     build_dir: Path
     device: str
@@ -54,25 +49,26 @@ class Settings:
 
 def execute_all(
     lessons: Sequence[Lesson],
-    *,
     profile: str = "cpu",
+    *,
     seed: int = 0,
     jobs: int | None = None,
     force: bool = False,
     strict: bool = False,
-    timeout: float | None = None,
+    timeout_s: float | None = None,
     root: Path = ROOT,
     build_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> list[Outcome]:
     """Bring every lesson up to date; returns one outcome for each, in the same order.
 
-    jobs: lessons at a time (default: one a core). force: execute even what is up to date. strict: a cell that writes
-    to stderr fails its lesson. timeout: seconds for one lesson. root: the checkout. A lesson that fails stops no
-    other, and is executed again next time. Raises ValueError for an unknown profile or a number out of range.
+    jobs: lessons at a time (default: one a core; one in all at `gpu`, whose memory they would share). force: execute
+    even what is up to date. strict: a cell that writes to stderr fails its lesson. timeout_s: for one lesson.
+    root: the checkout. build_dir: where everything is written (default: `_build` there).
+    A lesson that fails stops no other, and is executed again next time. Raises ValueError for an unknown profile or
+    a number out of range.
     """
-    _check(profile, seed, jobs, timeout)
-    jobs = jobs or cores()
+    _check(profile, seed, jobs, timeout_s)
     build_dir = (build_dir or root / DEFAULT_BUILD).resolve()
     progress = progress or Progress(0, quiet=True)
     outcomes: dict[str, Outcome] = {}
@@ -86,27 +82,29 @@ def execute_all(
         else:
             # The longest first, so that none is left running alone at the end; the unknown may be the longest.
             pending.append((known.state["wall_s"] if known else float("inf"), lesson, found))
+
+    def finished(outcome: Outcome) -> None:
+        outcomes[outcome.lesson_id] = _judged(outcome, strict)
+        progress.finished(outcomes[outcome.lesson_id])
+
     if pending:
+        jobs = min(jobs or (1 if profile == "gpu" else cores()), len(pending))
         threads = max(1, cores() // jobs)
-        settings = Settings(
-            profile, seed, threads, timeout, root.resolve(), build_dir, device_name(profile, root), machine()
-        )
+        settings = Settings(profile, seed, threads, timeout_s, root, build_dir, device_name(profile, root), machine())
         pending.sort(key=lambda item: -item[0])
-        for outcome in _run_side_by_side([item[1:] for item in pending], settings, jobs, progress):
-            outcomes[outcome.lesson_id] = _judged(outcome, strict)
-            progress.finished(outcomes[outcome.lesson_id])
+        _run_side_by_side([item[1:] for item in pending], settings, jobs, progress, finished)
     return [outcomes[lesson.id] for lesson in lessons]
 
 
-def _check(profile: str, seed: int, jobs: int | None, timeout: float | None) -> None:
+def _check(profile: str, seed: int, jobs: int | None, timeout_s: float | None) -> None:
     if profile not in PROFILES:
         raise ValueError(f"profile is {profile!r}, expected one of {', '.join(PROFILES)}")
     if seed < 0:
         raise ValueError(f"seed is {seed}, expected 0 or more")
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs is {jobs}, expected at least 1")
-    if timeout is not None and timeout <= 0:
-        raise ValueError(f"timeout is {timeout:g} s, expected more than 0")
+    if timeout_s is not None and timeout_s <= 0:
+        raise ValueError(f"timeout_s is {timeout_s:g}, expected more than 0")
 
 
 def _judged(outcome: Outcome, strict: bool) -> Outcome:
@@ -121,9 +119,11 @@ def _inputs(lesson: Lesson, profile: str, seed: int, root: Path) -> dict | Excep
         return error
 
 
-def _run_side_by_side(work: list[tuple], settings: Settings, jobs: int, progress: Progress):
-    """Yield outcomes as they come; when interrupted, no worker and no kernel is left."""
-    crew = _Crew()
+def _run_side_by_side(
+    work: list[tuple], settings: Settings, jobs: int, progress: Progress, finished: Callable[[Outcome], None]
+) -> None:
+    """Hand over outcomes as they come; when interrupted, no worker, no kernel and no half result is left."""
+    crew = Crew()
     with ThreadPoolExecutor(max_workers=jobs) as pool:
         try:
             waiting = {pool.submit(_execute, lesson, found, settings, crew) for lesson, found in work}
@@ -131,54 +131,13 @@ def _run_side_by_side(work: list[tuple], settings: Settings, jobs: int, progress
                 done, waiting = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
                 progress.tick(crew.running())
                 for future in done:
-                    yield future.result()
+                    finished(future.result())
         finally:
             crew.stop()
             pool.shutdown(cancel_futures=True)
 
 
-class _Crew:
-    """The worker processes that are running now."""
-
-    def __init__(self) -> None:
-        self._lock, self._stopped = threading.Lock(), False
-        self._processes: dict[str, subprocess.Popen] = {}
-
-    def running(self) -> list[str]:
-        with self._lock:
-            return list(self._processes)
-
-    def run(self, lesson_id: str, folder: Path, job: dict, limit: float | None) -> int | None:
-        """Run a worker in `folder`; returns its exit status, None where it had to be ended after `limit` seconds."""
-        command = [sys.executable, "-m", "book.execution_worker"]
-        environment = {**os.environ, **job["environment"], "PYTHONPATH": str(CODE)}
-        with open(folder / "log.txt", "wb") as log, self._lock:
-            if self._stopped:
-                return -signal.SIGTERM
-            # A session of its own: Ctrl-C in the terminal reaches the build alone, which then ends its workers.
-            process = subprocess.Popen(
-                command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True
-            )
-            self._processes[lesson_id] = process
-        try:
-            process.communicate(json.dumps(job).encode(), timeout=limit)
-            return process.returncode
-        except subprocess.TimeoutExpired:
-            process.terminate()
-            process.wait()
-            return None
-        finally:
-            with self._lock:
-                self._processes.pop(lesson_id, None)
-
-    def stop(self) -> None:
-        with self._lock:
-            self._stopped = True
-            for process in self._processes.values():
-                process.terminate()
-
-
-def _execute(lesson: Lesson, found: dict | Exception, settings: Settings, crew: _Crew) -> Outcome:
+def _execute(lesson: Lesson, found: dict | Exception, settings: Settings, crew: Crew) -> Outcome:
     """One lesson from its source to the files below `_build`."""
     state = {
         "ok": False,
@@ -210,9 +169,9 @@ def _execute(lesson: Lesson, found: dict | Exception, settings: Settings, crew: 
             "folder": str(lesson.source.resolve().parent),
             "parameters": settings.parameters,
             "environment": _environment(settings, folder),
-            "timeout": settings.timeout,
+            "timeout_s": settings.timeout_s,
         }
-        status = crew.run(lesson.id, folder, job, settings.timeout and settings.timeout + GRACE)
+        status = crew.run(lesson.id, folder, job, settings.timeout_s and settings.timeout_s + GRACE)
         notebook = _unexecuted(lesson)
         if status == 0:
             state |= json.loads((folder / RESULT).read_text(encoding="utf-8"))
@@ -220,6 +179,8 @@ def _execute(lesson: Lesson, found: dict | Exception, settings: Settings, crew: 
         else:
             state["error"] = _failure(file, "WorkerEnded", _last_words(status, folder / "log.txt"))
     state |= {"ok": state["error"] is None, "key": cache.digest(found), "inputs": found}
+    if _inputs(Lesson(lesson.source, lesson.root), settings.profile, settings.seed, settings.root) != found:
+        state["key"] = None  # something was edited while the lesson ran: which state it saw cannot be told
     return keep(lesson, notebook, state, settings.build_dir)
 
 
@@ -229,7 +190,7 @@ def _environment(settings: Settings, folder: Path) -> dict[str, str]:
     return {
         "MEDLAB_PROFILE": settings.profile,
         "MEDLAB_PUBLISH": "1",
-        "PYTHONPATH": os.pathsep.join([str(settings.root), *([inherited] if inherited else [])]),
+        "PYTHONPATH": os.pathsep.join([str(settings.root.resolve()), *([inherited] if inherited else [])]),
         "OMP_NUM_THREADS": str(settings.threads),
         "PYTHONHASHSEED": "0",
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
@@ -240,7 +201,7 @@ def _environment(settings: Settings, folder: Path) -> dict[str, str]:
 
 def _unexecuted(lesson: Lesson) -> nbformat.NotebookNode:
     try:
-        return nbformat.from_dict(lesson.notebook)
+        return lesson.notebook
     except Exception:
         # Not even a notebook can be made of the source: the page still says what failed.
         return nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(f"# {lesson.id}")])
@@ -259,5 +220,5 @@ def _last_words(status: int | None, log: Path) -> str:
 
 
 def _name(path: Path, root: Path) -> str:
-    path = path.resolve()
+    path, root = path.resolve(), root.resolve()
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

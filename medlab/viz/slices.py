@@ -6,6 +6,7 @@ import matplotlib.patheffects as effects
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
@@ -67,6 +68,24 @@ def draw_slice(
     if sides:
         mark_sides(ax, *SIDES[plane])
     return drawn
+
+
+def draw_mask(
+    ax: Axes,
+    mask,
+    *,
+    plane: str = "axial",
+    index: int,
+    colour: str = style.ORANGE,
+    opacity: float = 0.6,
+    spacing: Sequence[float] = (1.0, 1.0, 1.0),
+) -> AxesImage:
+    """Lay a mask (X, Y, Z), true or a fraction in [0, 1], over a slice drawn by `draw_slice`, in one colour."""
+    share = slice_image(mask, plane, index).astype(np.float32)
+    image = np.ones((*share.shape, 4), dtype=np.float32) * to_rgba(colour)
+    image[..., 3] = opacity * share.clip(0, 1)
+    across, up = (size for axis, size in enumerate(spacing) if axis != PLANES[plane])
+    return ax.imshow(image, extent=(0, share.shape[1] * across, 0, share.shape[0] * up))
 
 
 def mark_sides(ax: Axes, left: str, right: str) -> None:

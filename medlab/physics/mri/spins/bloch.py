@@ -85,8 +85,9 @@ def evolution_coefficients(
     t1, t2, off_resonance = _spin_properties(t1_ms, t2_ms, off_resonance_hz)
     broadcast_shape(time_ms=time, t1_ms=t1, t2_ms=t2, off_resonance_hz=off_resonance)
     time, t1, t2, off_resonance = (wide(tensor) for tensor in together(time, t1, t2, off_resonance))
-    size, phase = torch.broadcast_tensors(torch.exp(-time / t2), 2e-3 * math.pi * off_resonance * time)
-    return torch.polar(size, phase), torch.exp(-time / t1), -torch.expm1(-time / t1)
+    size, phase = torch.exp(-time / t2), 2e-3 * math.pi * off_resonance * time
+    spin = torch.complex(size * torch.cos(phase), size * torch.sin(phase))
+    return spin, torch.exp(-time / t1), -torch.expm1(-time / t1)
 
 
 def propagator(
@@ -126,7 +127,8 @@ def apply_propagator(matrix: Tensor, magnetisation: Tensor, proton_density: Real
         found = f"{tuple(matrix.shape)} and {tuple(magnetisation.shape)}"
         raise ValueError(f"matrix and magnetisation have shapes {found}, expected (..., 4, 4) and (..., 3)")
     equilibrium = torch.as_tensor(proton_density, dtype=magnetisation.dtype, device=magnetisation.device)
-    turned = (matrix[..., :3, :3] @ magnetisation[..., None]).squeeze(-1)
+    # Not `@`, which a training script may have allowed to round to TF32.
+    turned = (matrix[..., :3, :3] * magnetisation[..., None, :]).sum(-1)
     return turned + matrix[..., :3, 3] * equilibrium[..., None]
 
 
