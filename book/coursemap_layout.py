@@ -4,6 +4,7 @@ Positions are in the drawing's own units. Nothing here knows about lessons: a gr
 that respects `needs`, and `needs` itself, the names that each one builds on.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,11 +22,6 @@ class Box:
     y: float
     width: float
     height: float
-
-    def overlaps(self, other: "Box") -> bool:
-        apart_x = self.x + self.width <= other.x or other.x + other.width <= self.x
-        apart_y = self.y + self.height <= other.y or other.y + other.height <= self.y
-        return not (apart_x or apart_y)
 
 
 @dataclass(frozen=True)
@@ -176,7 +172,7 @@ def _with_waypoints(order: Sequence[str], needs: Needs, layer: Mapping[str, int]
     for name in order:
         for source in needs[name]:
             trail = [source, *((source, at) for at in range(layer[source] + 1, layer[name])), name]
-            for start, end in zip(trail, trail[1:], strict=False):
+            for start, end in itertools.pairwise(trail):
                 if isinstance(end, tuple) and end not in columns[end[1]]:
                     columns[end[1]].append(end)
                 if (start, end) not in links:
@@ -205,7 +201,7 @@ def _fewest_crossings(columns: list[list], links: list[tuple]) -> list[list]:
 
 def _crossings(columns: list[list], after: Mapping) -> int:
     total = 0
-    for left, right in zip(columns, columns[1:], strict=False):
+    for left, right in itertools.pairwise(columns):
         position = {item: at for at, item in enumerate(right)}
         ends = [sorted(position[item] for item in after.get(start, [])) for start in left]
         flat = [end for group in ends for end in group]
@@ -238,19 +234,19 @@ def _apart(column: list, wanted: Mapping, side: float) -> dict:
     With the gaps taken off, the places must not decrease: isotonic regression, by pooling adjacent violators.
     """
     offsets, total = [0.0], 0.0
-    for one, two in zip(column, column[1:], strict=False):
+    for one, two in itertools.pairwise(column):
         cards = sum(not isinstance(item, tuple) for item in (one, two))
         gap = CARD_GAP if cards == 2 else WAYPOINT_GAP
         total += gap + sum(WAYPOINT_SIZE if isinstance(item, tuple) else side for item in (one, two)) / 2
         offsets.append(total)
     pools: list[list[float]] = []  # [sum, count]
-    for item, offset in zip(column, offsets, strict=False):
+    for item, offset in zip(column, offsets, strict=True):
         pools.append([wanted[item] - offset, 1])
         while len(pools) > 1 and pools[-2][0] / pools[-2][1] >= pools[-1][0] / pools[-1][1]:
             top = pools.pop()
             pools[-1] = [pools[-1][0] + top[0], pools[-1][1] + top[1]]
     level = [value / count for value, count in pools for _ in range(int(count))]
-    return {item: at + offset for item, at, offset in zip(column, level, offsets, strict=False)}
+    return {item: at + offset for item, at, offset in zip(column, level, offsets, strict=True)}
 
 
 def _neighbours(links: list[tuple]) -> tuple[dict, dict]:

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from book.coursemap import Graph, Node
 
 # Mid lightness: each reads on white and on dark. More parts than colours start again from the first.
-COLOURS = (
-    "#2f8fd6 #d9691e #1d9e78 #8b6fd0 #d4689f #b8960c #16a0b5 #cf4f4f #6e9a2e #7d8896".split()  # fmt: skip
-)
+COLOURS = ("#2f8fd6", "#d9691e", "#1d9e78", "#8b6fd0", "#d4689f", "#b8960c", "#16a0b5", "#cf4f4f", "#6e9a2e", "#7d8896")
 ACRONYMS = {"mri", "ct", "gan", "gans", "vae"}
 MOST_COLUMNS, ROWS_A_COLUMN, CARDS_A_ROW = 6, 9, 5
 NARROW_WIDTH = 350.0
@@ -128,9 +126,7 @@ def narrow_sheet(graph: Graph) -> tuple[Sheet, Look]:
     # The lanes' width depends on the graph alone: ask for it first, then wrap the titles in what is left.
     first = listed(graph.order, graph.needs, width=NARROW_WIDTH, heights=dict.fromkeys(graph.order, 60.0))
     width = next(iter(first.boxes.values())).width
-    heights = {}
-    for name, node in graph.nodes.items():
-        heights[name] = look.height(len(wrap(node.title, width - 34, look.title, look.title_lines)), 0)
+    heights = {name: look.height(*map(len, _texts(node, look, width))) for name, node in graph.nodes.items()}
     return listed(graph.order, graph.needs, width=NARROW_WIDTH, heights=heights), look
 
 
@@ -143,9 +139,7 @@ def _texts(node: Node, look: Look, width: float) -> tuple[list[str], list[str]]:
     return title, wrap(plain(node.summary), width - 34, look.small, look.summary_lines)
 
 
-def _drawing(
-    graph: Graph, sheet: Sheet, look: Look, link: Callable[[str], str], kind: str, most: float
-) -> str:
+def _drawing(graph: Graph, sheet: Sheet, look: Look, link: Callable[[str], str], kind: str, most: float) -> str:
     cards = "".join(_lesson(graph, node, sheet, look, link(node.id)) for node in graph.nodes.values())
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="{kind}" role="group" aria-label="Map of the book: '

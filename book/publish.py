@@ -134,7 +134,9 @@ def _digest(staging: Path) -> str:
 
 
 def _run_jupyter_book(staging: Path, output: Path) -> None:
-    command = [sys.executable, "-m", "jupyter_book.cli.main", "build", str(staging), "--path-output", str(output)]
+    # jupyter-book 1.x has no `python -m`; its script may be another Python's.
+    starter = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", starter, "build", str(staging), "--path-output", str(output)]
     command += ["-W", "-n", "--keep-going"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from medlab.data.dicom_geometry import slice_affine, stack
+from medlab.data.dicom_geometry import Slice, slice_affine, stack
 from medlab.data.errors import VolumeError, refusing
 from medlab.data.stream import GZIP_MAGIC
 from medlab.data.volume import Volume, affine_fault, data_fault
@@ -44,23 +43,6 @@ COMPANIONS = (
     ".jpg",
     ".jpeg",
 )
-
-
-@dataclass(frozen=True)
-class Slice:
-    """What the header of one slice says; positions in DICOM's LPS, mm."""
-
-    path: Path
-    series: str
-    rows: int
-    columns: int
-    across: float  # mm between columns
-    down: float  # mm between rows
-    thickness: float | None  # mm
-    directions: tuple[tuple[float, ...], tuple[float, ...]]  # along a row, along a column
-    position: tuple[float, ...]  # centre of the first pixel
-    slope: float
-    intercept: float
 
 
 def looks_like_dicom(start: bytes) -> bool:

@@ -1,15 +1,12 @@
 """Where DICOM slices lie: their order, and one affine for all of them, or a sentence why there is none."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medlab.data.errors import VolumeError
-
-if TYPE_CHECKING:
-    from medlab.data.dicom import Slice
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 DIRECTION_TOLERANCE = 1e-3  # of unit vectors, which files store to about six digits
@@ -18,7 +15,24 @@ REGULAR = 0.02  # share of the slice distance by which a slice may be off its pl
 MOST_TILT_DEGREES = 0.2  # what rounding of positions may look like
 
 
-def slice_affine(header: "Slice", step: float | np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class Slice:
+    """What the header of one slice says; positions in DICOM's LPS, mm."""
+
+    path: Path
+    series: str
+    rows: int
+    columns: int
+    across: float  # mm between columns
+    down: float  # mm between rows
+    thickness: float | None  # mm
+    directions: tuple[tuple[float, ...], tuple[float, ...]]  # along a row, along a column
+    position: tuple[float, ...]  # centre of the first pixel
+    slope: float
+    intercept: float
+
+
+def slice_affine(header: Slice, step: float | np.ndarray) -> np.ndarray:
     """Affine, voxel (column, row, slice) to RAS mm, of slices that begin with this one.
 
     step: from one slice to the next, as a distance in mm along the normal or as a vector (3,) in LPS
@@ -33,7 +47,7 @@ def slice_affine(header: "Slice", step: float | np.ndarray) -> np.ndarray:
     return LPS_TO_RAS @ affine
 
 
-def stack(headers: Sequence["Slice"], folder: Path, *, tilted: bool) -> tuple[list["Slice"], np.ndarray]:
+def stack(headers: Sequence[Slice], folder: Path, *, tilted: bool) -> tuple[list[Slice], np.ndarray]:
     """The slices in order along their normal, and their affine.
 
     Raises VolumeError where they do not make one regular grid: other sizes or directions, two at one place, a gap,
@@ -76,7 +90,7 @@ def stack(headers: Sequence["Slice"], folder: Path, *, tilted: bool) -> tuple[li
     return ordered, slice_affine(ordered[0], step)
 
 
-def _directions(header: "Slice") -> tuple[np.ndarray, np.ndarray]:
+def _directions(header: Slice) -> tuple[np.ndarray, np.ndarray]:
     """Unit vectors along a row and along a column, checked to be at right angles."""
     across, down = (np.array(direction) for direction in header.directions)
     lengths = np.linalg.norm(across), np.linalg.norm(down)
@@ -90,7 +104,7 @@ def _directions(header: "Slice") -> tuple[np.ndarray, np.ndarray]:
     return across, down / np.linalg.norm(down)
 
 
-def _check_alike(first: "Slice", other: "Slice") -> None:
+def _check_alike(first: Slice, other: Slice) -> None:
     """Whether two slices have the same grid in their plane."""
     for what, one, two, tolerance in (
         ("size", (first.columns, first.rows), (other.columns, other.rows), 0),
@@ -104,7 +118,7 @@ def _check_alike(first: "Slice", other: "Slice") -> None:
             )
 
 
-def _check_gaps(ordered: Sequence["Slice"], gaps: np.ndarray, usual: float, folder: Path) -> None:
+def _check_gaps(ordered: Sequence[Slice], gaps: np.ndarray, usual: float, folder: Path) -> None:
     at = int(gaps.argmin())
     if gaps[at] < SAME_PLACE_MM:
         raise VolumeError(

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 
-def judge(check: Callable[[object], str | None], answer: object, praise: str = "") -> bool:
-    """Print `Correct.` or `Not yet:` with what is wrong, and return which.
+def judge(check: Callable[[object], str | None], answer: object, praise: str = "") -> None:
+    """Print `Correct.` or `Not yet:` with what is wrong.
 
     check: takes the reader's answer and returns None where it is right, else one sentence that says what is wrong.
     answer: the reader's function or value. An exception that it raises inside `check` becomes a sentence too.
@@ -16,6 +16,5 @@ def judge(check: Callable[[object], str | None], answer: object, praise: str = "
         problem = f"your code stopped with {type(error).__name__}: {error}"
     if problem is None:
         print(f"Correct. {praise}".rstrip())
-        return True
-    print(f"Not yet: {problem}")
-    return False
+    else:
+        print(f"Not yet: {problem}")

@@ -50,8 +50,8 @@ class Run:
         unit: str = "",
         digits: int = 3,
         scientific: bool = False,
-    ) -> float:
-        """Keep a number under a name, for prose ({glue:text}`name`), for the record and for CI, and return it.
+    ) -> None:
+        """Keep a number under a name, for prose ({glue:text}`name`), for the record and for CI.
 
         low, high: the tolerance band, both ends included. digits: those shown after the point.
         Raises OutOfBand (an AssertionError) where the value lies outside the band or is not a number.
@@ -68,7 +68,6 @@ class Run:
             raw=True,
             metadata={"scrapbook": {"name": name, "mime_prefix": HIDDEN}, "medlab": facts},
         )
-        return value
 
 
 def start(profile: str | None = None, seed: int = 0) -> Run:

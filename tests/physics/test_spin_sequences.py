@@ -137,3 +137,11 @@ def test_gradients_flow_through_an_experiment():
 def test_impossible_experiments_are_refused(call, sentence):
     with pytest.raises(ValueError, match=sentence):
         call()
+
+
+def test_no_dimension_to_average_reads_every_spin():
+    spins = Spins(1000.0, torch.tensor([50.0, 100.0]), torch.tensor([3.0, -4.0]))
+    apart, together = run(spins, spin_echo(30.0), dim=()), run(spins, spin_echo(30.0))
+    assert apart.signal.shape == apart.longitudinal.shape == (1, 2)
+    torch.testing.assert_close(apart.signal.mean(), together.signal[0])
+    torch.testing.assert_close(spins.pulse(90).signal(()), spins.pulse(90).transverse)

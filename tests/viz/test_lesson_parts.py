@@ -32,7 +32,7 @@ def test_the_same_seed_gives_the_same_numbers(displayed):
 
 
 def test_a_record_is_hidden_from_the_page_and_found_by_prose(run, displayed):
-    assert run.record("t2", 80.123, low=79, high=81, unit="ms", digits=1) == 80.123
+    run.record("t2", 80.123, low=79, high=81, unit="ms", digits=1)
     bundle, metadata = displayed[-1]
     assert bundle == {HIDDEN + "text/plain": "80.1 ms"}
     assert metadata["scrapbook"]["name"] == "t2"
@@ -55,10 +55,8 @@ def test_judge_says_what_is_wrong(capsys):
     def check(double):
         return None if double(2) == 4 else f"double(2) gave {double(2)}, expected 4."
 
-    assert judge(check, lambda x: 2 * x)
-    assert not judge(check, lambda x: x)
-    assert not judge(check, lambda x: x / 0)
-    assert not judge(check, ...)
+    for answer in (lambda x: 2 * x, lambda x: x, lambda x: x / 0, ...):
+        assert judge(check, answer) is None, "a cell that ends with judge must show its sentence alone"
     correct, wrong, broken, empty = capsys.readouterr().out.splitlines()
     assert correct == "Correct." and wrong == "Not yet: double(2) gave 2, expected 4."
     assert broken.startswith("Not yet: your code stopped with ZeroDivisionError") and empty.startswith("Not yet")

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from medlab.physics.mri.spins.state import Spins
+from medlab.physics.mri.spins.state import Spins, mean_over
 
 
 class Event(Protocol):
@@ -113,6 +113,7 @@ class Recording:
 def run(spins: Spins, events: Iterable[Event], dim: int | tuple[int, ...] | None = None) -> Recording:
     """Plays the events in order and reads at each `Read`: the mean over the batch, or over its dimensions dim.
 
+    dim: () reads every spin by itself.
     Differentiable. An experiment without a `Read` gives an empty recording and the end state.
     """
     time, times, signals, longitudinals = 0.0, [], [], []
@@ -122,7 +123,7 @@ def run(spins: Spins, events: Iterable[Event], dim: int | tuple[int, ...] | None
         if isinstance(event, Read):
             times.append(time)
             signals.append(spins.signal(dim))
-            longitudinals.append(spins.longitudinal.mean() if dim is None else spins.longitudinal.mean(dim))
+            longitudinals.append(mean_over(spins.longitudinal, dim))
     clock = torch.tensor(times, dtype=torch.float64)
     if not times:
         return Recording(clock, spins.transverse.new_empty(0), spins.longitudinal.new_empty(0), spins)

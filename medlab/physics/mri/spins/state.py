@@ -144,9 +144,9 @@ class Spins:
     def signal(self, dim: int | tuple[int, ...] | None = None) -> Tensor:
         """What a coil receives: the mean of M_xy over the whole batch, or over the dimensions dim (complex).
 
-        Each spin counts with its proton density, which its magnetisation already carries.
+        dim: () keeps every spin apart. Each spin counts with its proton density, which its magnetisation carries.
         """
-        return self.transverse.mean() if dim is None else self.transverse.mean(dim)
+        return mean_over(self.transverse, dim)
 
     def replace(self, transverse: Tensor, longitudinal: Tensor) -> "Spins":
         """The same spins with another magnetisation; nothing is checked, shapes broadcast."""
@@ -163,3 +163,10 @@ class Spins:
 
     def _check_shape(self, name: str, tensor: Tensor) -> None:
         broadcast_shape(**{name: tensor, "spins": self.longitudinal})
+
+
+def mean_over(values: Tensor, dim: int | tuple[int, ...] | None) -> Tensor:
+    """The mean over these dimensions, over all for None; () averages over none (torch.mean would over all)."""
+    if dim == ():
+        return values
+    return values.mean() if dim is None else values.mean(dim)
