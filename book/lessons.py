@@ -14,6 +14,7 @@ import nbformat
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
 CHECK_MARK = "# NBVAL_CHECK_OUTPUT"
+FOLDED = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 PATHS = ("clinician", "engineer", "physicist")
 
@@ -85,12 +86,17 @@ class Lesson:
         prose = re.sub(r"```.*?```|\$\$.*?\$\$|<[^>]+>|\$[^$\n]*\$", " ", prose, flags=re.S)
         return len(re.findall(r"[A-Za-zÀ-ÿ][\w'’-]*", prose))
 
-    def code_lines(self) -> int:
-        return sum(1 for line in self.code().splitlines() if line.strip() and not line.lstrip().startswith("#"))
+    def code_lines(self, *, shown_only: bool = False) -> int:
+        """Lines of code that are neither blank nor comment; shown_only leaves out the cells that a page folds."""
+        cells = [cell for cell in self.cells if cell.cell_type == "code"]
+        if shown_only:
+            cells = [cell for cell in cells if not FOLDED & set(tags(cell))]
+        lines = [line.strip() for cell in cells for line in cell.source.splitlines()]
+        return sum(1 for line in lines if line and not line.startswith("#"))
 
     def reading_minutes(self) -> int:
-        """Minutes for a careful first reading: 150 words and 12 lines of code a minute."""
-        return max(1, round(self.words() / 150 + self.code_lines() / 12))
+        """Minutes for a careful first reading: 150 words and 12 lines of open code a minute."""
+        return max(1, round(self.words() / 150 + self.code_lines(shown_only=True) / 12))
 
 
 def tags(cell: nbformat.NotebookNode) -> list[str]:

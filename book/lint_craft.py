@@ -63,7 +63,7 @@ def numbers(page: Page) -> Iterator[str]:
             yield f"cell {call.number}: run.record lacks {' and '.join(missing)}, expected low= and high="
     for number, key in page.roles(r"glue(?::\w+)?"):
         if not any(re.fullmatch(name.pattern, key.partition(":")[0]) for name in page.recorded):
-            yield f"cell {number}: glues «{key}», which nothing records, expected a string or f-string given to run.record"
+            yield f"cell {number}: glues «{key}», which no string given to run.record is, expected a recorded name"
     if not any(is_checked(cell) for cell in page.lesson.cells):
         yield "no cell has the comment # NBVAL_CHECK_OUTPUT, expected at least one whose output CI compares"
     if not page.called("assert_close", "assert_allclose"):

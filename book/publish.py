@@ -19,7 +19,7 @@ import yaml
 from book import cards, coursemap
 from book.execute import Outcome
 from book.lessons import ROOT, Lesson
-from book.pages import page_notebook
+from book.pages import chapter_numbers, page_notebook
 from book.report import failure_banner
 
 PROSE_FOLDERS = ("book",)
@@ -75,8 +75,10 @@ def stage(outcomes: list[Outcome], lessons: list[Lesson], root: Path, staging: P
                 wanted[path.relative_to(root).as_posix()] = path.read_bytes()
     mathjax = distribution("sphinx-mathjax-offline").locate_file(MATHJAX)
     wanted["book/static/mathjax/tex-svg.js"] = Path(str(mathjax)).read_bytes()
+    chapters = chapter_numbers(yaml.safe_load(wanted["_toc.yml"]))
     for lesson, outcome in zip(lessons, outcomes, strict=True):
-        wanted[f"notebooks/{lesson.id}.ipynb"] = _page(lesson, outcome, root).encode()
+        page = _page(lesson, outcome, root, chapters.get(f"notebooks/{lesson.id}"))
+        wanted[f"notebooks/{lesson.id}.ipynb"] = page.encode()
     states = {outcome.lesson_id: outcome.state for outcome in outcomes}
     wanted["book/status.md"] = cards.status_page(lessons, states).encode()
     wanted["book/index.md"] = _landing(wanted["book/index.md"].decode(), lessons).encode()
@@ -93,14 +95,14 @@ def staged_config(root: Path) -> dict:
     return config
 
 
-def _page(lesson: Lesson, outcome: Outcome, root: Path) -> str:
+def _page(lesson: Lesson, outcome: Outcome, root: Path, chapter: int | None) -> str:
     measured = cards.recorded_costs(lesson.id, root)
     if outcome.ok:
         measured = {**measured, outcome.state["profile"]: outcome.state}
     card = cards.cost_card(lesson, measured)
     banner = "" if outcome.ok else failure_banner(outcome)
     executed = nbformat.read(outcome.notebook, as_version=4)
-    return nbformat.writes(page_notebook(executed, card, banner), version=4)
+    return nbformat.writes(page_notebook(executed, card, banner, chapter), version=4)
 
 
 def _landing(text: str, lessons: list[Lesson]) -> str:

@@ -9,16 +9,17 @@ import importlib.util, pathlib, subprocess, sys
 REPOSITORY = ""
 if importlib.util.find_spec("medlab") is None:
     here = pathlib.Path.cwd().resolve()
-    checkout = next((p for p in (here, *here.parents) if (p / "medlab" / "__init__.py").is_file()), None)
-    if checkout is not None:
-        sys.path.insert(0, str(checkout))
+    folders = [p for p in (here, *here.parents) if (p / "medlab" / "__init__.py").is_file()]
+    if folders:
+        sys.path.insert(0, str(folders[0]))
     elif "google.colab" in sys.modules and REPOSITORY:
-        subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}"], check=True)
+        pip = [sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}"]
+        subprocess.run(pip, check=True)
         importlib.invalidate_caches()
     else:
         raise ModuleNotFoundError(
-            "medlab is not installed here: run `%pip install git+ADDRESS` with the address of the book's "
-            "repository (your torch stays), or open this notebook inside a checkout of it."
+            "medlab is not installed here: run `%pip install git+ADDRESS` with the address of the "
+            "book's repository (your torch stays), or open this notebook inside a checkout of it."
         )"""
 
 

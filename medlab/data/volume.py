@@ -1,5 +1,6 @@
 """Volume: voxels, where they are in the world, and a name."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -84,6 +85,22 @@ class Volume:
             found, expected = tuple(data.shape), ("C", *self.shape[1:])
             raise VolumeError(f"volume {self.name!r}: new data have shape {found}, expected {expected}")
         return type(self)(data, self.affine, name or self.name)
+
+    def crop(self, low: Sequence[int], high: Sequence[int]) -> Self:
+        """The voxels from `low` up to, not including, `high` (three indices each), still where they are in the world.
+
+        Raises VolumeError where the box is empty or leaves the volume.
+        """
+        box = list(zip(low, high, self.shape[1:], strict=True))
+        if not all(0 <= start < stop <= size for start, stop, size in box):
+            raise VolumeError(
+                f"volume {self.name!r}: the box from {tuple(low)} to {tuple(high)} is empty or leaves the volume, "
+                f"expected 0 <= low < high <= {self.shape[1:]}"
+            )
+        affine = self.affine.copy()
+        affine[:3, 3] = self.to_world(low)
+        inside = tuple(slice(start, stop) for start, stop, _ in box)
+        return type(self)(self.data[(slice(None), *inside)], affine, self.name)
 
     def to(self, device: torch.device | str) -> Self:
         """The same volume with its voxels on another device."""

@@ -18,6 +18,8 @@ SETTINGS = {
     "figure.facecolor": "none",
     "figure.figsize": (7.0, 3.6),
     "figure.constrained_layout.use": True,
+    # The layout forgets a title's own pad over pictures of fixed aspect; without this their first line is cut.
+    "figure.constrained_layout.h_pad": 0.1,
     "savefig.facecolor": "none",
     "axes.facecolor": "none",
     "axes.edgecolor": INK,

@@ -19,7 +19,8 @@
 #     - physicist
 #     prerequisites:
 #     - start/images_in_space
-#     summary: How pulses tip hydrogen spins, how they relax, and why an MR image shows what it shows.
+#     summary: How pulses tip hydrogen spins, how they relax, and why an MR image shows
+#       what it shows.
 #     weights: []
 # ---
 
@@ -49,23 +50,24 @@ import importlib.util, pathlib, subprocess, sys
 REPOSITORY = ""
 if importlib.util.find_spec("medlab") is None:
     here = pathlib.Path.cwd().resolve()
-    checkout = next((p for p in (here, *here.parents) if (p / "medlab" / "__init__.py").is_file()), None)
-    if checkout is not None:
-        sys.path.insert(0, str(checkout))
+    folders = [p for p in (here, *here.parents) if (p / "medlab" / "__init__.py").is_file()]
+    if folders:
+        sys.path.insert(0, str(folders[0]))
     elif "google.colab" in sys.modules and REPOSITORY:
-        subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}"], check=True)
+        pip = [sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}"]
+        subprocess.run(pip, check=True)
         importlib.invalidate_caches()
     else:
         raise ModuleNotFoundError(
-            "medlab is not installed here: run `%pip install git+ADDRESS` with the address of the book's "
-            "repository (your torch stays), or open this notebook inside a checkout of it."
+            "medlab is not installed here: run `%pip install git+ADDRESS` with the address of the "
+            "book's repository (your torch stays), or open this notebook inside a checkout of it."
         )
 
 # %% tags=["parameters"]
 profile = None  # None: "gpu" where there is one, else "cpu"; CI uses "ci"
 seed = 0
-field_spread_ut = 0.05  # half width of the field's spread, in microtesla, in "Dephasing"
-diffusion_um2_per_ms = 2.0  # how far spins wander, in "Where it breaks"; 0 holds them still
+field_spread_ut = 0.05  # half width of the field's spread in µT, in "Dephasing"
+diffusion_um2_per_ms = 2.0  # how far spins wander, in "Where it breaks"; 0: not at all
 euler_step_ms = 0.1  # step of the naive solver, in "Where it breaks"
 
 # %% tags=["hide-input"]
@@ -74,7 +76,7 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from matplotlib import colormaps
+from matplotlib.colors import LinearSegmentedColormap
 
 from medlab.data import load_icbm152
 from medlab.physics.mri.spins import (
@@ -112,12 +114,20 @@ run = start(profile, seed)
 
 # %% tags=["hide-input"]
 # T1 and T2 in ms at 3 T and proton density relative to water. Grey and white matter: Stanisz 2005; fluid and densities: round.
-TISSUES = {"white matter": (1084, 69, 0.70), "grey matter": (1820, 99, 0.83), "fluid": (4300, 2000, 1.0)}
-T1, T2, DENSITY = (torch.tensor(column, dtype=torch.float32) for column in zip(*TISSUES.values(), strict=True))
+TISSUES = {
+    "white matter": (1084, 69, 0.70),
+    "grey matter": (1820, 99, 0.83),
+    "fluid": (4300, 2000, 1.0),
+}
+T1, T2, DENSITY = (
+    torch.tensor(column, dtype=torch.float32) for column in zip(*TISSUES.values(), strict=True)
+)
 COLOURS = dict(zip(TISSUES, (style.BLUE, style.ORANGE, style.GREEN), strict=True))
 
 template = load_icbm152()
-white, grey, mask = (volume.data[0, :, :, 92] for volume in (template.white, template.grey, template.mask))
+white, grey, mask = (
+    volume.data[0, :, :, 92] for volume in (template.white, template.grey, template.mask)
+)
 fluid = (mask - white - grey).clamp(min=0)
 share = torch.stack([white, grey, fluid])  # of each tissue in each voxel of one axial slice
 
@@ -135,7 +145,9 @@ def image_of(signal):
 
 figure, axes = plt.subplots(1, 3, figsize=(9.0, 3.9))
 for ax, (name, echo, repetition) in zip(
-    axes, (("T1-weighted", 12, 600), ("density-weighted", 12, 8000), ("T2-weighted", 100, 8000)), strict=True
+    axes,
+    (("T1-weighted", 12, 600), ("density-weighted", 12, 8000), ("T2-weighted", 100, 8000)),
+    strict=True,
 ):
     picture = image_of(repeated_spin_echo(echo, repetition))
     slices.draw_slice(ax, picture, index=0, window=(0, float(picture.quantile(0.998))))
@@ -173,12 +185,14 @@ show(
 # NBVAL_CHECK_OUTPUT
 room_k = 293.15
 ratio = GAMMA_RAD_PER_S_T * HBAR_J_S * 1.5 / (2 * BOLTZMANN_J_PER_K * room_k)
-assert math.isclose(math.tanh(ratio), polarisation(1.5, room_k))  # equation (spins-polarisation)
+# equation (spins-polarisation):
+assert math.isclose(math.tanh(ratio), polarisation(1.5, room_k))
 
 for field in (0.5, 1.5, 3.0, 7.0):
     excess, frequency = polarisation(field, room_k) * 1e6, larmor_frequency_mhz(field)
     print(f"{field:3.1f} T: {excess:5.2f} in a million, answering at {frequency:6.2f} MHz")
-print(f"small-field form at 7 T: off by {abs(polarisation_small_field(7, room_k) / polarisation(7, room_k) - 1):.0e}")
+small = polarisation_small_field(7, room_k) / polarisation(7, room_k)
+print(f"the small-field form is off by {small - 1:.0e} at 7 T")
 
 # %% [markdown]
 # Five in a million. MR lives on this: a cubic millimetre of water holds $6.7 \times 10^{19}$ protons, so five in a
@@ -216,15 +230,14 @@ print(f"small-field form at 7 T: off by {abs(polarisation_small_field(7, room_k)
 # depends on it.)
 
 # %%
-spins = Spins(
-    t1_ms=torch.tensor([900.0, 1800.0]), t2_ms=torch.tensor([70.0, 100.0]), off_resonance_hz=torch.tensor([5.0, -12.0])
-)
+spins = Spins(t1_ms=1820.0, t2_ms=99.0, off_resonance_hz=torch.tensor([5.0, -12.0]))
 tipped = spins.pulse(60)  # somewhere between the field and the transverse plane
 time = 23.0
 
 turn = torch.exp(2j * math.pi * spins.off_resonance_hz * time / 1000 - time / spins.t2_ms)
+recovery = torch.exp(-time / spins.t1_ms)
 transverse = tipped.transverse * turn  # equation (spins-free), left
-longitudinal = 1 + (tipped.longitudinal - 1) * torch.exp(-time / spins.t1_ms)  # and right, with M0 = 1
+longitudinal = 1 + (tipped.longitudinal - 1) * recovery  # and right, with M0 = 1
 
 later = tipped.evolve(time)
 torch.testing.assert_close(transverse, later.transverse)
@@ -258,9 +271,10 @@ def about_z(angle):
     return torch.tensor([[c, -s, 0], [s, c, 0], [0, 0, 1]])
 
 
-a, phi = math.radians(70), math.radians(25)
-about_x = torch.tensor([[1, 0, 0], [0, math.cos(a), -math.sin(a)], [0, math.sin(a), math.cos(a)]])
-torch.testing.assert_close(about_z(phi) @ about_x @ about_z(-phi), rotation(70, 25))  # equation (spins-rotation)
+phi, c, s = math.radians(25), math.cos(math.radians(70)), math.sin(math.radians(70))
+about_x = torch.tensor([[1, 0, 0], [0, c, -s], [0, s, c]])
+by_hand = about_z(phi) @ about_x @ about_z(-phi)  # equation (spins-rotation)
+torch.testing.assert_close(by_hand, rotation(70, 25))
 
 up, in_plane = torch.tensor([0.0, 0, 1]), torch.tensor([math.cos(math.pi / 6), 0.5, 0])
 for name, vector in {
@@ -268,7 +282,8 @@ for name, vector in {
     "180° about y": rotation(180, 90) @ up,
     "180° about x, from the plane": rotation(180, 0) @ in_plane,
 }.items():
-    print(f"{name:30s} ({', '.join(f'{part + 0:5.2f}' for part in vector.round(decimals=2).tolist())})")
+    x, y, z = (round(part, 2) + 0.0 for part in vector.tolist())  # + 0.0: no minus zero
+    print(f"{name:30s} ({x:5.2f}, {y:5.2f}, {z:5.2f})")
 
 # %% [markdown]
 # A 90° pulse lays the magnetisation into the plane, where it can be heard. A 180° pulse turns it upside down (*inversion*). And a 180°
@@ -285,7 +300,12 @@ for length, colour in ((1.0, style.BLUE), (0.2, style.ORANGE)):
     amplitude = 0.25 / (length / 1000)  # in Hz: a quarter of a turn in the pulse's length
     after = Spins(1084.0, 69.0, offsets).irradiate(length, (0.0, amplitude))
     field_ut = 1e6 * 2 * math.pi * amplitude / GAMMA_RAD_PER_S_T
-    ax.plot(offsets, after.transverse.abs(), color=colour, label=f"{length:g} ms at {field_ut:.1f} µT")
+    ax.plot(
+        offsets,
+        after.transverse.abs(),
+        color=colour,
+        label=f"{length:g} ms at {field_ut:.1f} µT",
+    )
 ax.set(xlabel="off-resonance Δf (Hz)", ylabel="|M$_{xy}$| after the pulse", ylim=(0, 1.05))
 ax.legend(title="90° pulse")
 show(
@@ -310,7 +330,7 @@ show(
 # **Predict.** Grey matter has $T_1 = 1820$ ms and $T_2 = 99$ ms. When does its signal have 37 % left? And when will $M_z$ have come back to 63 %?
 
 # %% tags=["hide-input"]
-times = torch.linspace(0, 4000, 401)[:, None]
+times = torch.linspace(0, 6000, 601)[:, None]
 after = Spins(T1, T2).pulse(90, 90).evolve(times)  # (401 times, 3 tissues)
 figure, axes = plt.subplots(1, 2, figsize=(9.0, 3.2))
 for at, (name, colour) in enumerate(COLOURS.items()):
@@ -320,9 +340,26 @@ for at, (name, colour) in enumerate(COLOURS.items()):
     axes[1].plot(T2[at], math.exp(-1), "o", color=colour)
 for ax, level, label in ((axes[0], 1 - math.exp(-1), "63 %"), (axes[1], math.exp(-1), "37 %")):
     ax.axhline(level, color=style.MUTED, linewidth=0.8, linestyle="--")
-    ax.annotate(label, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=style.MUTED)
-axes[0].set(title="Recovery along the field", xlabel="time after the pulse (ms)", ylabel="M$_z$ / M$_0$", ylim=(0, 1.05))
-axes[1].set(title="Decay across the field", xlabel="time after the pulse (ms)", ylabel="|M$_{xy}$| / M$_0$", xlim=(0, 400))
+    ax.annotate(
+        label,
+        (1, level),
+        xycoords=("axes fraction", "data"),
+        ha="right",
+        va="bottom",
+        color=style.MUTED,
+    )
+axes[0].set(
+    title="Recovery along the field",
+    xlabel="time after the pulse (ms)",
+    ylabel="M$_z$ / M$_0$",
+    ylim=(0, 1.05),
+)
+axes[1].set(
+    title="Decay across the field",
+    xlabel="time after the pulse (ms)",
+    ylabel="|M$_{xy}$| / M$_0$",
+    xlim=(0, 400),
+)
 axes[0].legend(loc="lower right")
 show(
     figure,
@@ -361,12 +398,13 @@ decay = play(tissue, read_at(free_induction_decay(80.0), when)).signal.abs().cpu
 
 def fitted_time(times, signal):
     """The time constant of an exponential, by a straight line through the logarithms."""
-    slope = np.polyfit(np.asarray(times, dtype=float), np.log(np.asarray(signal, dtype=float)), 1)[0]
-    return -1 / slope
+    logarithms = np.log(np.asarray(signal, dtype=float))
+    return -1 / np.polyfit(np.asarray(times, dtype=float), logarithms, 1)[0]
 
 
 measured, predicted = fitted_time(when, decay), t2_star_ms(99.0, field_spread_ut * 1e-6)
-print(f"{count:,} spins: T2* = {measured:.2f} ms; equation (spins-t2star): {predicted:.2f} ms; T2 itself: 99 ms")
+print(f"{count:,} spins: T2* = {measured:.2f} ms; T2 is 99 ms")
+print(f"equation (spins-t2star): T2* = {predicted:.2f} ms")
 
 # %% [markdown]
 # The signal decays more than twice as fast as T2 alone would have it. This signal, which follows a single pulse and rings down, is called the
@@ -387,7 +425,10 @@ print(f"{count:,} spins: T2* = {measured:.2f} ms; equation (spins-t2star): {pred
 # %% tags=["hide-input"]
 FAN_HZ = torch.linspace(-22, 22, 23)
 FAN_TIMES = torch.arange(0.0, 90.5, 1.0)
-fan_colours = colormaps["coolwarm"](np.linspace(0, 1, len(FAN_HZ)))
+slow_to_fast = LinearSegmentedColormap.from_list(
+    "fan", [style.BLUE, style.PURPLE, style.ORANGE]
+)
+fan_colours = slow_to_fast(np.linspace(0, 1, len(FAN_HZ)))
 
 
 def fan(refocusing_angle_deg):
@@ -408,22 +449,45 @@ def draw_fan(time_ms, refocusing_angle_deg):
         left.plot([0, arrow.real], [0, arrow.imag], color=colour, linewidth=1.6)
     total = complex(now.mean())
     left.plot([0, total.real], [0, total.imag], color=style.INK, linewidth=4, alpha=0.75)
-    left.set(aspect="equal", xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), title=f"t = {time_ms} ms", xlabel="M$_x$", ylabel="M$_y$")
+    left.set(
+        aspect="equal",
+        xlim=(-1.1, 1.1),
+        ylim=(-1.1, 1.1),
+        title=f"t = {time_ms} ms",
+        xlabel="M$_x$",
+        ylabel="M$_y$",
+    )
     left.set(xticks=[], yticks=[])
     right_.plot(FAN_TIMES, all_times.mean(dim=1).abs(), color=style.BLUE)
     right_.plot(time_ms, abs(total), "o", color=style.INK, markersize=8)
     right_.axvline(30, color=style.MUTED, linewidth=0.8, linestyle="--")
-    right_.annotate("pulse", (30, 1.0), color=style.MUTED, fontsize=9, ha="left", textcoords="offset points", xytext=(4, 0))
-    right_.set(xlabel="time (ms)", ylabel="signal", ylim=(0, 1.08), xlim=(-2, 92), title="What the coil hears")
+    right_.annotate(
+        "pulse",
+        (30, 1.0),
+        color=style.MUTED,
+        fontsize=9,
+        ha="left",
+        textcoords="offset points",
+        xytext=(4, 0),
+    )
+    right_.set(
+        xlabel="time (ms)",
+        ylabel="signal",
+        ylim=(0, 1.08),
+        xlim=(-2, 92),
+        title="What the coil hears",
+    )
     return figure
 
 
 explore(
     draw_fan,
-    caption="Each coloured line is a spin seen from above, blue slow and red fast; the thick line is their mean, the signal. Before the pulse the "
-    "red ones lead. It mirrors the fan about the x axis, and the red ones come back from behind.",
-    alt=lambda time_ms, refocusing_angle_deg: f"Fan of 23 spins at {time_ms} ms with refocusing by {refocusing_angle_deg} degrees; "
-    f"their mean is {abs(complex(fans[refocusing_angle_deg][time_ms].mean())):.2f}",
+    caption="Each coloured line is a spin seen from above, blue slow and orange fast; the thick line is their mean, the signal. Before the pulse the "
+    "orange ones lead. It mirrors the fan about the x axis, and the orange ones come back from behind.",
+    alt=lambda time_ms, refocusing_angle_deg: (
+        f"Fan of 23 spins at {time_ms} ms with refocusing by {refocusing_angle_deg} degrees; "
+        f"their mean is {abs(complex(fans[refocusing_angle_deg][time_ms].mean())):.2f}"
+    ),
     labels={"time_ms": "time (ms)", "refocusing_angle_deg": "refocusing angle (°)"},
     start={"time_ms": 25, "refocusing_angle_deg": 180},
     time_ms=[0, 5, 10, 15, 20, 25, 29, 31, 35, 40, 45, 50, 55, 60, 65, 70, 80, 90],
@@ -443,7 +507,7 @@ for event in events:
 
 echo = play(tissue, spin_echo(40.0)).signal[0]
 torch.testing.assert_close(by_hand.transverse.mean(), echo)
-torch.testing.assert_close(echo.abs().cpu(), torch.tensor(math.exp(-40 / 99)), rtol=1e-4, atol=0)
+assert math.isclose(echo.abs(), math.exp(-40 / 99), rel_tol=1e-4)
 
 # %% [markdown]
 # With more mirrors there are more echoes. Their peaks trace T2, while between them the signal falls and rises with T2*:
@@ -455,8 +519,22 @@ plain = play(tissue, read_at(free_induction_decay(160.0), when)).signal.abs().cp
 figure, ax = plt.subplots(figsize=(7.6, 3.3))
 ax.plot(when, train, color=style.BLUE, label="four echoes, TE spacing 40 ms")
 ax.plot(when, plain, color=style.ORANGE, label="no refocusing pulse")
-ax.plot(when, torch.exp(-when / 99), color=style.MUTED, linestyle="--", linewidth=1.2, label="exp(−t/T$_2$)")
-ax.plot(when, torch.exp(-when / predicted), color=style.MUTED, linestyle=":", linewidth=1.4, label="exp(−t/T$_2$*)")
+ax.plot(
+    when,
+    torch.exp(-when / 99),
+    color=style.MUTED,
+    linestyle="--",
+    linewidth=1.2,
+    label="exp(−t/T$_2$)",
+)
+ax.plot(
+    when,
+    torch.exp(-when / predicted),
+    color=style.MUTED,
+    linestyle=":",
+    linewidth=1.4,
+    label="exp(−t/T$_2$*)",
+)
 for pulse_time in (20, 60, 100, 140):
     ax.axvline(pulse_time, color=style.MUTED, linewidth=0.5)
 ax.set(xlabel="time (ms)", ylabel="|signal| / M$_0$", ylim=(0, 1.05))
@@ -481,9 +559,10 @@ show(
 
 # %%
 for echo_ms, repetition_ms in ((12.0, 600.0), (100.0, 8000.0)):
-    recovered = 1 - 2 * torch.exp(-(repetition_ms - echo_ms / 2) / T1) + torch.exp(-repetition_ms / T1)
+    since_pulse = repetition_ms - echo_ms / 2
+    recovered = 1 - 2 * torch.exp(-since_pulse / T1) + torch.exp(-repetition_ms / T1)
     formula = DENSITY * recovered * torch.exp(-echo_ms / T2)  # equation (spins-signal)
-    torch.testing.assert_close(repeated_spin_echo(echo_ms, repetition_ms), formula, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(repeated_spin_echo(echo_ms, repetition_ms), formula)
 
 # %% [markdown]
 # **Predict.** Start from TE 10 and TR 10000 ms: nothing has faded, all has recovered, and only $\rho$ remains. Shorten TR: which tissue darkens first? Go back,
@@ -498,7 +577,11 @@ def draw_contrast(echo_ms, repetition_ms):
     slices.draw_slice(left, picture, index=0, window=(0, float(picture.quantile(0.998))))
     bars = right_.barh(list(TISSUES), signal, color=list(COLOURS.values()))
     right_.bar_label(bars, fmt="%.2f", padding=3, color=style.INK, fontsize=9)
-    right_.set(xlim=(0, 1.15), xlabel="signal (density of water = 1)", title=f"TE {echo_ms}, TR {repetition_ms} ms")
+    right_.set(
+        xlim=(0, 1.15),
+        xlabel="signal (density of water = 1)",
+        title=f"TE {echo_ms}, TR {repetition_ms} ms",
+    )
     return figure
 
 
@@ -506,8 +589,15 @@ explore(
     draw_contrast,
     caption="The image is windowed to its own brightest tissue, as a viewer does; the bars show the signal itself. The best contrast is rarely "
     "where the signal is largest.",
-    alt=lambda echo_ms, repetition_ms: "Axial brain slice; signals of "
-    + ", ".join(f"{n} {s:.2f}" for n, s in zip(TISSUES, repeated_spin_echo(echo_ms, repetition_ms).tolist(), strict=True)),
+    alt=lambda echo_ms, repetition_ms: (
+        "Axial brain slice; signals of "
+        + ", ".join(
+            f"{n} {s:.2f}"
+            for n, s in zip(
+                TISSUES, repeated_spin_echo(echo_ms, repetition_ms).tolist(), strict=True
+            )
+        )
+    ),
     labels={"echo_ms": "echo time TE (ms)", "repetition_ms": "repetition time TR (ms)"},
     start={"echo_ms": 10, "repetition_ms": 10000},
     echo_ms=[10, 30, 60, 90, 120],
@@ -531,32 +621,34 @@ explore(
 
 
 # %%
-def echo_train(angle_deg, phase_deg, generator, spacing_ms=10.0, echoes=12):
-    """Times and heights of the echoes of one noisy train, over spins with random off-resonances."""
+def echo_train(angle, phase, generator, echoes=12):
+    """Times and heights of the echoes of one noisy train of spins in a random field."""
     off_hz = draw_lorentzian_hz(train_spins, width_hz, generator).float()
-    cloud = Spins(1820.0, 99.0, off_hz, device=run.device)
-    recording = play(cloud, multi_echo(spacing_ms, echoes, angle_deg, phase_deg))
+    grey_matter = Spins(1820.0, 99.0, off_hz, device=run.device)
+    recording = play(grey_matter, multi_echo(10.0, echoes, angle, phase))
     noise = 0.002 * torch.randn(2, echoes, generator=generator)
     return recording.time_ms, (recording.signal.cpu() + torch.complex(*noise)).abs()
 
 
 train_spins = run.pick(ci=2_000, cpu=20_000, gpu=200_000)
-seeds = run.pick(ci=3, cpu=10, gpu=30)
-TRAINS = {
-    "180°, Carr–Purcell": (180.0, 90.0),
-    "177°, Carr–Purcell": (177.0, 90.0),
-    "177°, Meiboom–Gill": (177.0, 0.0),
-    "160°, Meiboom–Gill": (160.0, 0.0),
-}
-trains = {name: [echo_train(*how, run.fresh_generator(10 + n)) for n in range(seeds)] for name, how in TRAINS.items()}
-t2 = {name: [fitted_time(times, heights) for times, heights in made] for name, made in trains.items()}
+trains = {}
+for angle, phase in ((180, 90), (177, 90), (177, 0), (160, 0)):
+    name = f"{angle}°, {'Carr–Purcell' if phase else 'Meiboom–Gill'}"
+    seeds = [run.fresh_generator(10 + n) for n in range(run.pick(ci=3, cpu=10, gpu=30))]
+    trains[name] = [echo_train(angle, phase, seed) for seed in seeds]
+t2 = {name: [fitted_time(*train) for train in made] for name, made in trains.items()}
 
 # %% tags=["hide-input"]
 figure, ax = plt.subplots(figsize=(7.4, 3.3))
-trains_shown = {**trains, "160°, Carr–Purcell": [echo_train(160.0, 90.0, run.fresh_generator(10))]}
+trains_shown = {
+    **trains,
+    "160°, Carr–Purcell": [echo_train(160.0, 90.0, run.fresh_generator(10))],
+}
 markers = dict(zip(trains_shown, "os^vx", strict=True))
 for (name, made), colour in zip(trains_shown.items(), style.CYCLE, strict=False):
-    ax.plot(*made[0], marker=markers[name], markersize=5, linewidth=1.2, color=colour, label=name)
+    ax.plot(
+        *made[0], marker=markers[name], markersize=5, linewidth=1.2, color=colour, label=name
+    )
 ax.set(xlabel="time of the echo (ms)", ylabel="height / M$_0$", ylim=(0, 1))
 ax.legend(title="refocusing pulses", ncols=2)
 show(
@@ -571,15 +663,22 @@ show(
 step = torch.tensor([0.0, 30.0, 99.0, 400.0, 1820.0])[:, None].double()
 off = torch.tensor([-40.0, 0.0, 3.0, 180.0]).double()
 after = Spins(1820.0, 99.0, off.float()).pulse(90, 90).evolve(step.float())
-error_decay = (after.transverse - torch.exp(2j * math.pi * off * step / 1000 - step / 99)).abs().max()
+error_decay = (
+    (after.transverse - torch.exp(2j * math.pi * off * step / 1000 - step / 99)).abs().max()
+)
 error_recovery = (after.longitudinal - (1 - torch.exp(-step / 1820))).abs().max()
 
 thousand = Spins(math.inf, math.inf, 200 * torch.randn(1000, generator=run.fresh_generator(3)))
 error_echo = (play(thousand, spin_echo(50.0), dim=()).signal[0] - 1).abs().max()
 
 angles = (3.0, 10.0, 40.0)
-settled = [play(Spins(1084.0, 69.0), spoiled_gradient_echo(a, 15.0, 800)).signal[-1].real for a in angles]
-error_ernst = max(abs(float(s) - ernst_signal(a, 15.0, 1084.0)) for s, a in zip(settled, angles, strict=True))
+settled = [
+    play(Spins(1084.0, 69.0), spoiled_gradient_echo(a, 15.0, 800)).signal[-1].real
+    for a in angles
+]
+error_ernst = max(
+    abs(float(s) - ernst_signal(a, 15.0, 1084.0)) for s, a in zip(settled, angles, strict=True)
+)
 
 
 def interval(values):
@@ -602,20 +701,27 @@ table(
         ["T2* (thesis eq. 3.3)", f"{predicted:.2f} ms", f"{measured:.2f} ms"],
         ["1,000 off-resonant spins after a 180° refocusing, largest error (Hahn 1950)", "0", f"{error_echo:.1e}"],
         ["steady state of a spoiled gradient echo, largest error (Ernst 1966)", "0", f"{error_ernst:.1e}"],
-        *([f"T2 by a train of {name}", "99 ms was put in", spread(values)] for name, values in t2.items()),
+        *([f"T2 by a train of {name}", "99 ms put in", spread(values)] for name, values in t2.items()),
     ],
-    caption=f"Profile {run.profile.name}: simulated grey matter at 3 T, {count:,} spins for T2*, {train_spins:,} for each train, {seeds} seeds; ± is the 95 % "
+    caption=f"Profile {run.profile.name}: simulated grey matter at 3 T, {count:,} spins for T2*, {train_spins:,} for each train, {len(seeds)} seeds; ± is the 95 % "
     "interval of the mean over seeds (off-resonances and noise drawn anew).",
 )  # fmt: skip
 run.record("spins_error_xy", error_decay, low=0, high=1e-6, digits=1, scientific=True)
 run.record("spins_error_z", error_recovery, low=0, high=1e-6, digits=1, scientific=True)
 run.record("spins_error_echo", error_echo, low=0, high=1e-5, digits=1, scientific=True)
 run.record("spins_error_ernst", error_ernst, low=0, high=1e-4, digits=1, scientific=True)
-run.record("spins_t2star", measured, low=0.98 * predicted, high=1.02 * predicted, unit="ms", digits=1)
-for key, band in (("180°, Carr–Purcell", (94, 104)), ("177°, Carr–Purcell", (40, 85)), ("177°, Meiboom–Gill", (94, 104)),
-                  ("160°, Meiboom–Gill", (94, 104))):  # fmt: skip
-    name = "spins_t2_" + ("cp" if "Carr" in key else "mg") + key[:3]
-    run.record(name, interval(t2[key])[0], low=band[0], high=band[1], unit="ms", digits=0)
+run.record(
+    "spins_t2star", measured, low=0.98 * predicted, high=1.02 * predicted, unit="ms", digits=1
+)
+for key, name, band in (
+    ("cp180", "180°, Carr–Purcell", (94, 104)),
+    ("cp177", "177°, Carr–Purcell", (40, 85)),
+    ("mg177", "177°, Meiboom–Gill", (94, 104)),
+    ("mg160", "160°, Meiboom–Gill", (94, 104)),
+):
+    run.record(
+        f"spins_t2_{key}", interval(t2[name])[0], low=band[0], high=band[1], unit="ms", digits=0
+    )
 
 # %% [markdown]
 # **Exactness.** The simulation follows equation {eq}`spins-recovery` to {glue:text}`spins_error_xy` and {glue:text}`spins_error_z`, which is what 32-bit numbers can hold. Refocusing a
@@ -643,7 +749,7 @@ for key, band in (("180°, Carr–Purcell", (94, 104)), ("177°, Carr–Purcell"
 
 # %%
 def diffusing_echo(gradient_t_per_m, echo_ms, walkers, generator, steps=100):
-    """A spin echo of spins on a random walk; each step they precess at the frequency of where they are."""
+    """A spin echo of spins on a random walk: at each step, the frequency of the place."""
     step_ms = echo_ms / steps
     stride_m = math.sqrt(2 * diffusion_um2_per_ms * step_ms) * 1e-6
     place = torch.zeros(walkers)
@@ -659,10 +765,13 @@ def diffusing_echo(gradient_t_per_m, echo_ms, walkers, generator, steps=100):
 
 walkers = run.pick(ci=4_000, cpu=40_000, gpu=400_000)
 survives = diffusing_echo(0.010, 100.0, walkers, run.fresh_generator(4))
-formula = math.exp(-((GAMMA_RAD_PER_S_T * 0.010) ** 2) * diffusion_um2_per_ms * 1e-9 * 0.1**3 / 12)
+weighting = (GAMMA_RAD_PER_S_T * 0.010) ** 2 * 0.1**3 / 12  # s/m²; equation (spins-diffusion)
+formula = math.exp(-weighting * diffusion_um2_per_ms * 1e-9)
 
 # %% tags=["hide-input"]
-assert abs(survives - formula) < 0.05, f"the echo is {survives:.3f}, equation (spins-diffusion) says {formula:.3f}"
+assert abs(survives - formula) < 0.05, (
+    f"the echo is {survives:.3f}, equation (spins-diffusion) says {formula:.3f}"
+)
 if diffusion_um2_per_ms >= 1:
     assert survives < 0.6, "spins that diffuse in a gradient must lose their echo"
 run.record("spins_moving_echo", 100 * survives, low=0, high=101, unit="%", digits=0)
@@ -678,10 +787,11 @@ run.record("spins_moving_formula", 100 * formula, low=0, high=100, unit="%", dig
 
 # %%
 def euler(off_hz, t2_ms, total_ms, step_ms):
-    """Transverse magnetisation by Euler's method: what a first attempt at a Bloch simulator looks like."""
+    """Transverse magnetisation by Euler's method, a first attempt at a Bloch simulator."""
+    rate = 2j * math.pi * off_hz / 1000 - 1 / t2_ms  # equation (spins-bloch)
     transverse = torch.tensor(1.0 + 0.0j)
     for _ in range(round(total_ms / step_ms)):
-        transverse = transverse + step_ms * (2j * math.pi * off_hz / 1000 - 1 / t2_ms) * transverse
+        transverse = transverse + step_ms * rate * transverse
     return float(transverse.abs())
 
 
@@ -689,7 +799,8 @@ naive = euler(off_hz=100.0, t2_ms=99.0, total_ms=100.0, step_ms=euler_step_ms)
 exact = float(Spins(1820.0, 99.0, 100.0).pulse(90, 90).evolve(100.0).transverse.abs())
 if euler_step_ms >= 0.05:
     assert naive > 2 * exact, "Euler's method must gain magnetisation at this step"
-print(f"|Mxy| after 100 ms at 100 Hz off-resonance: exact {exact:.3f}, Euler with {euler_step_ms} ms steps {naive:.3f}")
+print(f"|Mxy| after 100 ms at 100 Hz off-resonance, exact: {exact:.3f}")
+print(f"Euler's method with steps of {euler_step_ms} ms: {naive:.3f}")
 
 # %% [markdown]
 # A thousand steps, and the magnetisation is larger than when it started: it has been created from nothing. Each straight step leaves the circle to the outside, by a factor
@@ -772,7 +883,9 @@ def check_settled_signal(settled_signal):
     if math.isclose(ninety, 1.0, rel_tol=1e-3):
         return "at 90°, TR = T1 it gives 1: M_z has only 63 % recovered before the next pulse."
     small = settled_signal(10.0, 15.0, 1084.0)
-    wanted = float(play(Spins(1084.0, 69.0), spoiled_gradient_echo(10.0, 15.0, 500)).signal[-1].real)
+    wanted = float(
+        play(Spins(1084.0, 69.0), spoiled_gradient_echo(10.0, 15.0, 500)).signal[-1].real
+    )
     if math.isclose(small, wanted / math.tan(math.radians(10)), rel_tol=1e-3):
         return "this is M_z after the pulse; the coil hears what the pulse has laid into the plane, the part with the sine."
     if math.isclose(small, math.sin(math.radians(10)), rel_tol=1e-3):
@@ -782,9 +895,18 @@ def check_settled_signal(settled_signal):
     return None
 
 
+# %% tags=["exercise"]
+def settled_signal(flip_angle_deg, repetition_time_ms, t1_ms):
+    """Settled signal of a perfectly spoiled gradient echo, right after a pulse, for M0 = 1."""
+    ...  # your code here
+
+
+judge(check_settled_signal, settled_signal)
+
+
 # %% tags=["solution", "hide-cell"]
 def settled_signal(flip_angle_deg, repetition_time_ms, t1_ms):
-    """Signal right after a pulse in the steady state of a perfectly spoiled gradient echo, for M0 = 1."""
+    """Settled signal of a perfectly spoiled gradient echo, right after a pulse, for M0 = 1."""
     # begin solution
     kept = math.exp(-repetition_time_ms / t1_ms)
     alpha = math.radians(flip_angle_deg)
@@ -838,15 +960,33 @@ show(
 quiz(
     question(
         "A tissue has T2 = 80 ms. In a gradient echo its signal falls with 30 ms. What does a spin echo with TE = 80 ms give, compared with the signal right after the 90° pulse?",
-        ("About 7 %", "That is exp(−80/30), the gradient echo's answer: static dephasing is undone by the 180° pulse."),
-        right("About 37 %", "The echo has lost exp(−TE/T2) = exp(−1). Only the irreversible part counts."),
-        ("100 %", "The mirror undoes what is constant in time. T2 itself comes from random disturbances, and they stay."),
+        (
+            "About 7 %",
+            "That is exp(−80/30), the gradient echo's answer: static dephasing is undone by the 180° pulse.",
+        ),
+        right(
+            "About 37 %",
+            "The echo has lost exp(−TE/T2) = exp(−1). Only the irreversible part counts.",
+        ),
+        (
+            "100 %",
+            "The mirror undoes what is constant in time. T2 itself comes from random disturbances, and they stay.",
+        ),
     ),
     question(
         "Which setting makes fluid dark and white matter bright?",
-        ("TE 100 ms, TR 8000 ms", "That is T2-weighting: fluid, with T2 = 2 s, is the brightest."),
-        right("TE 12 ms, TR 500 ms", "Fluid (T1 = 4.3 s) has hardly recovered after half a second; white matter has."),
-        ("TE 12 ms, TR 10 s", "Everything has recovered and nothing has faded: only the density of protons is left."),
+        (
+            "TE 100 ms, TR 8000 ms",
+            "That is T2-weighting: fluid, with T2 = 2 s, is the brightest.",
+        ),
+        right(
+            "TE 12 ms, TR 500 ms",
+            "Fluid (T1 = 4.3 s) has hardly recovered after half a second; white matter has.",
+        ),
+        (
+            "TE 12 ms, TR 10 s",
+            "Everything has recovered and nothing has faded: only the density of protons is left.",
+        ),
     ),
     question(
         "You move the same person from 1.5 T to 3 T. What about doubles?",

@@ -49,16 +49,17 @@ import importlib.util, pathlib, subprocess, sys
 REPOSITORY = ""
 if importlib.util.find_spec("medlab") is None:
     here = pathlib.Path.cwd().resolve()
-    checkout = next((p for p in (here, *here.parents) if (p / "medlab" / "__init__.py").is_file()), None)
-    if checkout is not None:
-        sys.path.insert(0, str(checkout))
+    folders = [p for p in (here, *here.parents) if (p / "medlab" / "__init__.py").is_file()]
+    if folders:
+        sys.path.insert(0, str(folders[0]))
     elif "google.colab" in sys.modules and REPOSITORY:
-        subprocess.run([sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}"], check=True)
+        pip = [sys.executable, "-m", "pip", "install", "-q", f"git+{REPOSITORY}"]
+        subprocess.run(pip, check=True)
         importlib.invalidate_caches()
     else:
         raise ModuleNotFoundError(
-            "medlab is not installed here: run `%pip install git+ADDRESS` with the address of the book's "
-            "repository (your torch stays), or open this notebook inside a checkout of it."
+            "medlab is not installed here: run `%pip install git+ADDRESS` with the address of the "
+            "book's repository (your torch stays), or open this notebook inside a checkout of it."
         )
 
 # %% tags=["parameters"]
@@ -104,7 +105,9 @@ def ball(volume, centre_mm, radius_mm):
     """The voxels (X, Y, Z) of a 1 mm RAS+ volume that lie within a ball."""
     squares = [
         (torch.arange(size) + origin - centre) ** 2
-        for size, origin, centre in zip(volume.shape[1:], volume.affine[:3, 3], centre_mm, strict=True)
+        for size, origin, centre in zip(
+            volume.shape[1:], volume.affine[:3, 3], centre_mm, strict=True
+        )
     ]
     return squares[0][:, None, None] + squares[1][:, None] + squares[2] <= radius_mm**2
 
@@ -112,7 +115,9 @@ def ball(volume, centre_mm, radius_mm):
 mark = ball(brain, MARK_MM, 9)
 where = np.rint(brain.to_voxels(MARK_MM)).astype(int)
 figure, axes = plt.subplots(1, 3, figsize=(9.0, 3.4), width_ratios=(197, 197, 233))
-for ax, plane, index in zip(axes, ("axial", "coronal", "sagittal"), where[[2, 1, 0]], strict=True):
+for ax, plane, index in zip(
+    axes, ("axial", "coronal", "sagittal"), where[[2, 1, 0]], strict=True
+):
     slices.draw_slice(ax, brain.data[0], plane=plane, index=int(index), window=(0, 1))
     slices.draw_mask(ax, mark, plane=plane, index=int(index))
     ax.set_title(plane)
@@ -172,9 +177,9 @@ print("voxel at the origin of the world:", np.rint(brain.to_voxels((0, 0, 0))).a
 # `Volume.to_world` and `to_voxels` are nothing else:
 
 # %%
-voxels = torch.randint(0, 180, (1000, 3), generator=run.fresh_generator(1)).numpy().astype(float)
+voxels = torch.randint(0, 180, (1000, 3), generator=run.fresh_generator(1)).double().numpy()
 with_ones = np.column_stack([voxels, np.ones(len(voxels))])
-by_hand = (brain.affine @ with_ones.T).T[:, :3]  # equation (images-affine), for 1,000 voxels at once
+by_hand = (brain.affine @ with_ones.T)[:3].T  # equation (images-affine), 1,000 at once
 
 np.testing.assert_allclose(by_hand, brain.to_world(voxels))
 np.testing.assert_allclose(brain.to_voxels(by_hand), voxels, atol=1e-9)  # there and back
@@ -233,7 +238,8 @@ print(stored.affine.round(2))
 # %%
 turned = stored.data.flip(1, 2)  # reverse i and j: L becomes R, P becomes A
 affine = stored.affine.copy()
-affine[:3, 3] = stored.to_world((stored.shape[1] - 1, stored.shape[2] - 1, 0))  # the new voxel (0, 0, 0)
+last = (stored.shape[1] - 1, stored.shape[2] - 1, 0)  # becomes voxel (0, 0, 0)
+affine[:3, 3] = stored.to_world(last)
 affine[:3, :2] *= -1  # the steps along i and j turn around
 
 canonical = to_canonical(stored)
@@ -253,11 +259,20 @@ PLACES = {  # name: (i, j) in the canonical array, colour
     "fat": ((68, 8), style.GOLD),
 }
 figure, ax = plt.subplots(figsize=(4.6, 4.4))
-slices.draw_slice(ax, canonical.data[0], window=(-200, 350), spacing=canonical.spacing, smooth=False)
+slices.draw_slice(
+    ax, canonical.data[0], window=(-200, 350), spacing=canonical.spacing, smooth=False
+)
 step, rows = canonical.spacing[0], canonical.shape[2]
 for name, ((i, j), colour) in PLACES.items():
-    centre = ((canonical.shape[1] - 1 - i + 0.5) * step, (j + 0.5) * step)  # columns run towards L
-    ax.add_patch(plt.Rectangle((centre[0] - 2.3, centre[1] - 2.3), 4.6, 4.6, fill=False, color=colour, linewidth=2))
+    centre = (
+        (canonical.shape[1] - 1 - i + 0.5) * step,
+        (j + 0.5) * step,
+    )  # columns run towards L
+    ax.add_patch(
+        plt.Rectangle(
+            (centre[0] - 2.3, centre[1] - 2.3), 4.6, 4.6, fill=False, color=colour, linewidth=2
+        )
+    )
     below = name in ("aorta", "lung")
     ax.annotate(name, centre, (0, -12 if below else 12), textcoords="offset points", color=colour, ha="center",
                 va="center", fontsize=9, fontweight="bold")  # fmt: skip
@@ -291,7 +306,8 @@ header = pydicom.dcmread(dicom_file)
 slope, intercept = float(header.RescaleSlope), float(header.RescaleIntercept)
 hounsfield = torch.from_numpy(header.pixel_array.astype("float32")) * slope + intercept
 
-torch.testing.assert_close(hounsfield.T, stored.data[0, :, :, 0])  # rows and columns of a picture are j and i
+# Rows and columns of a picture are j and i, hence the transpose:
+torch.testing.assert_close(hounsfield.T, stored.data[0, :, :, 0])
 print(f"slope {slope:g}, intercept {intercept:g}")
 for name, ((i, j), _) in PLACES.items():
     region = canonical.data[0, i - 3 : i + 4, j - 3 : j + 4, 0]
@@ -367,13 +383,15 @@ def pull(values, places):
     return total
 
 
-small = Volume(brain.data[:, 60:130, 60:140, 60:120], brain.affine, "a block of the brain")
+# %%
+small = brain.crop((60, 60, 60), (130, 140, 120))
 coarse = resample(small, spacing=(1.7, 1.7, 2.5), antialias=False)
 index = torch.cartesian_prod(*[torch.arange(size) for size in coarse.shape[1:]]).double()
-places = torch.from_numpy(small.to_voxels(coarse.to_world(index.numpy())))  # equation (images-pull)
+places = torch.from_numpy(small.to_voxels(coarse.to_world(index)))  # equation (images-pull)
 places = places.clamp(torch.zeros(3), torch.tensor(small.shape[1:]) - 1)
 
-torch.testing.assert_close(pull(small.data[0].double(), places).float(), coarse.data.flatten(), atol=1e-5, rtol=0)
+by_hand = pull(small.data[0].double(), places).float()
+torch.testing.assert_close(by_hand, coarse.data.flatten(), atol=1e-5, rtol=0)
 print(small, "\n->", coarse)
 
 # %% [markdown]
@@ -422,20 +440,21 @@ show(
 
 # %%
 def scan(volume, generator, bias=0.3):
-    """A synthetic scanner, equation (images-scanner): gain, contrast curve, offset, bias field, noise."""
-    gain, curve, offset = torch.rand(3, generator=generator) * torch.tensor([900, 0.6, 80]) + torch.tensor(
-        [200, 0.7, 0]
-    )
-    direction = torch.randn(3, generator=generator)
-    direction = bias * direction / direction.norm()
+    """A synthetic scanner, equation (images-scanner)."""
+    chance = torch.rand(3, generator=generator)
+    gain, curve, offset = 200 + 900 * chance[0], 0.7 + 0.6 * chance[1], 80 * chance[2]
+    n = torch.nn.functional.normalize(torch.randn(3, generator=generator), dim=0)
     x, y, z = (torch.linspace(-1, 1, size) for size in volume.shape[1:])
-    field = torch.exp(direction[0] * x[:, None, None] + direction[1] * y[:, None] + direction[2] * z)
+    field = torch.exp(bias * (n[0] * x[:, None, None] + n[1] * y[:, None] + n[2] * z))
     clean = offset + gain * volume.data.clamp(min=0) ** curve * field
     return clean + 0.02 * gain * torch.randn(clean.shape, generator=generator)
 
 
 head = resample(brain, spacing=2)
-tissue = {name: resample(getattr(template, name), like=head).data > 0.9 for name in ("white", "grey")}
+tissue = {
+    "white": resample(template.white, like=head).data > 0.9,
+    "grey": resample(template.grey, like=head).data > 0.9,
+}
 inside = resample(template.mask, like=head).data > 0.5
 generator = run.fresh_generator(2)
 scans = [scan(head, generator) for _ in range(6)]
@@ -452,13 +471,17 @@ torch.testing.assert_close(by_hand, z_score(scans[0], mask=inside), rtol=1e-4, a
 
 low, high = np.percentile(voxels.numpy(), (1, 99))
 by_hand = ((scans[0] - low) / (high - low)).clamp(0, 1)
-torch.testing.assert_close(by_hand, percentile_scale(scans[0], 1, 99, mask=inside), rtol=1e-4, atol=1e-4)
+scaled = percentile_scale(scans[0], 1, 99, mask=inside)
+torch.testing.assert_close(by_hand, scaled, rtol=1e-4, atol=1e-4)
 
 # %% tags=["hide-input"]
 shown = {
     "as scanned": (scans, "signal"),
     "z-score": ([z_score(scan, inside) for scan in scans], "standard deviations"),
-    "percentiles 1–99": ([percentile_scale(scan, 1, 99, inside) for scan in scans], "scaled signal"),
+    "percentiles 1–99": (
+        [percentile_scale(scan, 1, 99, inside) for scan in scans],
+        "scaled signal",
+    ),
 }
 figure, axes = plt.subplots(1, 3, figsize=(9.0, 2.9), sharey=False)
 for ax, (name, (images, unit)) in zip(axes, shown.items(), strict=True):
@@ -493,18 +516,20 @@ show(
 
 # %%
 def full_circle(block, axis, order, turns=6):
-    """The block after `turns` equal turns about an axis through its centre, each resampled from the last."""
+    """The block after equal turns about an axis through its centre, each resampled from the last."""
     centre = block.to_world((np.array(block.shape[1:]) - 1) / 2)
     turn = np.eye(4)
-    turn[:3, :3] = Rotation.from_rotvec(360 / turns * axis / np.linalg.norm(axis), degrees=True).as_matrix()
+    degrees = 360 / turns * axis / np.linalg.norm(axis)
+    turn[:3, :3] = Rotation.from_rotvec(degrees, degrees=True).as_matrix()
     turn[:3, 3] = centre - turn[:3, :3] @ centre
     moving = block
     for _ in range(turns):
         away = resample(moving, like=Volume(block.data, turn @ block.affine), order=order)
-        moving = Volume(away.data, block.affine)  # the turned grid is given the place of the old one
+        moving = Volume(away.data, block.affine)  # it has turned, its grid has not
     return moving
 
 
+# %%
 def damage(block, moved):
     """RMS change, in % of the range, inside the ball that no turn takes out of the block."""
     x = torch.linspace(-1, 1, block.shape[1])
@@ -516,15 +541,19 @@ def damage(block, moved):
 # %% tags=["hide-input"]
 repeats = run.pick(ci=3, cpu=8, gpu=12)
 size = run.pick(ci=32, cpu=90, gpu=110)
-low = [99 - size // 2, 110 - size // 2, 90 - size // 2]
-block = Volume(brain.data[:, *(slice(at, at + size) for at in low)], brain.affine, "block")
+low = np.array([99, 110, 90]) - size // 2
+block = brain.crop(low, low + size)
 axes_of_turning = torch.randn(repeats, 3, generator=run.fresh_generator(3)).numpy()
 orders = ("nearest", "linear", "cubic")
-moved = {order: [full_circle(block, axis, order) for axis in axes_of_turning] for order in orders}
+moved = {
+    order: [full_circle(block, axis, order) for axis in axes_of_turning] for order in orders
+}
 moves = {order: [damage(block, after) for after in moved[order]] for order in orders}
 
 figure, axes = plt.subplots(1, 4, figsize=(9.0, 2.7))
-for ax, (name, volume) in zip(axes, {"before": block, **{o: moved[o][0] for o in orders}}.items(), strict=True):
+for ax, (name, volume) in zip(
+    axes, {"before": block, **{o: moved[o][0] for o in orders}}.items(), strict=True
+):
     slices.draw_slice(ax, volume.data[0], window=(0, 1))
     ax.set_title(name, fontsize=10)
 show(
@@ -537,12 +566,13 @@ show(
 
 # %%
 def apart(images):
-    """Spread of the mean of white matter over scanners, in units of the distance from white to grey."""
+    """Spread over scanners of the mean of white matter, in units of the distance to grey."""
     white = torch.stack([image[tissue["white"]].mean() for image in images])
     grey = torch.stack([image[tissue["grey"]].mean() for image in images])
     return float(white.std() / (white - grey).mean())
 
 
+# %%
 def interval(values):
     """Mean and half width of the 95 % interval of the mean (normal approximation)."""
     values = np.asarray(values)
@@ -556,22 +586,46 @@ for hospital in range(hospitals):
     images = [scan(head, generator) for _ in range(6)]
     spread["as scanned"].append(apart(images))
     spread["z-score"].append(apart([z_score(image, inside) for image in images]))
-    spread["percentiles 1–99"].append(apart([percentile_scale(image, 1, 99, inside) for image in images]))
+    scaled = [percentile_scale(image, 1, 99, inside) for image in images]
+    spread["percentiles 1–99"].append(apart(scaled))
 
 # %% tags=["hide-input"]
 rows = [
-    [f"change after six turns of 60°, {order}", "none given", f"{mean:.2f} ± {half:.2f} % of range"]
+    [
+        f"change after six turns of 60°, {order}",
+        "none given",
+        f"{mean:.2f} ± {half:.2f} % of range",
+    ]
     for order, (mean, half) in ((o, interval(v)) for o, v in moves.items())
 ]
 rows += [
-    [f"white matter between scanners, {name}", "none given", f"{mean:.2f} ± {half:.2f} of the white–grey distance"]
+    [
+        f"white matter between scanners, {name}",
+        "none given",
+        f"{mean:.2f} ± {half:.2f} of the white–grey distance",
+    ]
     for name, (mean, half) in ((n, interval(v)) for n, v in spread.items())
 ]
-hu = {n: canonical.data[0, i - 3 : i + 4, j - 3 : j + 4, 0].mean().item() for n, ((i, j), _) in PLACES.items()}
+hu = {
+    n: canonical.data[0, i - 3 : i + 4, j - 3 : j + 4, 0].mean().item()
+    for n, ((i, j), _) in PLACES.items()
+}
 rows += [
-    ["HU of lung (air: −1000, thesis eq. 3.7)", "above −1000", f"{hu['lung']:.0f} HU, CT_small"],
-    ["HU of the spinal canal (water: 0, thesis eq. 3.7)", "near 0", f"{hu['spinal canal']:.0f} HU, CT_small"],
-    ["grid of the template (Fonov 2011)", "1 mm", f"{brain.spacing[0]:g} mm, {' × '.join(map(str, brain.shape[1:]))}"],
+    [
+        "HU of lung (air: −1000, thesis eq. 3.7)",
+        "above −1000",
+        f"{hu['lung']:.0f} HU, CT_small",
+    ],
+    [
+        "HU of the spinal canal (water: 0, thesis eq. 3.7)",
+        "near 0",
+        f"{hu['spinal canal']:.0f} HU, CT_small",
+    ],
+    [
+        "grid of the template (Fonov 2011)",
+        "1 mm",
+        f"{brain.spacing[0]:g} mm, {' × '.join(map(str, brain.shape[1:]))}",
+    ],
 ]
 table(
     ["quantity", "source says", "measured here"],
@@ -580,13 +634,22 @@ table(
     f"{hospitals} × 6 synthetic scanners. ± is the 95 % interval of the mean.",
 )
 for order, bound in (("nearest", (4, 20)), ("linear", (2.5, 12)), ("cubic", (0.4, 3))):
-    run.record(f"move_{order}", interval(moves[order])[0], low=bound[0], high=bound[1], unit="%", digits=2)
+    run.record(
+        f"move_{order}",
+        interval(moves[order])[0],
+        low=bound[0],
+        high=bound[1],
+        unit="%",
+        digits=2,
+    )
 for key, name, bound in (
     ("raw", "as scanned", (0.4, 20)),
     ("zscore", "z-score", (0.0, 0.4)),
     ("percentile", "percentiles 1–99", (0.0, 0.5)),
 ):
-    run.record(f"spread_{key}", interval(spread[name])[0], low=bound[0], high=bound[1], digits=2)
+    run.record(
+        f"spread_{key}", interval(spread[name])[0], low=bound[0], high=bound[1], digits=2
+    )
 
 # %% [markdown]
 # **Moving.** Six turns cost {glue:text}`move_nearest` of the range with nearest neighbours,
@@ -620,13 +683,15 @@ grey = template.grey.data > 0.5
 overlap_grey = dice(grey, mirrored(grey))
 overlap_mark = dice(mark[None], mirrored(mark[None]))
 if flip_the_file:
-    assert overlap_grey > 0.99 and overlap_mark == 0, "a flip must stay unseen in grey matter and lose the mark"
+    assert overlap_grey > 0.99, "a flip must stay unseen in grey matter"
+    assert overlap_mark == 0, "a flip must lose the mark"
 
 # %%
 # NBVAL_CHECK_OUTPUT
 centre = torch.stack(torch.where(mirrored(mark[None])[0])).double().mean(dim=1)
 print(f"Dice of grey matter {overlap_grey:.3f}, Dice of the mark {overlap_mark:.1f}")
-print(f"the mark now lies at x = {brain.to_world(centre)[0]:+.0f} mm, was put at x = {MARK_MM[0]:+.0f} mm")
+x_mm = brain.to_world(centre)[0]
+print(f"the mark now lies at x = {x_mm:+.0f} mm, was put at x = {MARK_MM[0]:+.0f} mm")
 
 # %% [markdown]
 # Every check on the template passes with flying colours, and the lesion is in the wrong hemisphere. Only something
@@ -639,8 +704,10 @@ print(f"the mark now lies at x = {brain.to_world(centre)[0]:+.0f} mm, was put at
 
 # %%
 # NBVAL_CHECK_OUTPUT
-labels = torch.where(template.white.data > 0.5, 3.0, torch.where(template.grey.data > 0.5, 2.0, 0.0))
-label_map = Volume(labels[:, 50:150, 60:160, 60:120], brain.affine, "labels")
+labels = torch.zeros_like(brain.data)
+labels[template.grey.data > 0.5] = 2.0
+labels[template.white.data > 0.5] = 3.0
+label_map = brain.with_data(labels, "labels").crop((50, 60, 60), (150, 160, 120))
 for order in ("nearest", "linear", "cubic"):
     values = resample(label_map, spacing=1.5, order=order).data.round().unique()
     print(f"{order:8s} label values after rounding: {[int(value) for value in values]}")
@@ -656,7 +723,7 @@ for order in ("nearest", "linear", "cubic"):
 with tempfile.TemporaryDirectory() as folder:
     path = save_volume(label_map, Path(folder) / "labels.nii")
     again = load_volume(path)
-    torch.testing.assert_close(again.data, label_map.data, rtol=0, atol=0)  # there and back, bit for bit
+    assert torch.equal(again.data, label_map.data)  # there and back, bit for bit
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     try:
         load_volume(path)
@@ -803,28 +870,41 @@ judge(check_voxel_to_world, voxel_to_world)
 quiz(
     question(
         "A network was trained on RAS arrays. A new hospital sends LPS arrays with correct affines. You ignore the affines. What does the network see?",
-        ("The same images", "The arrays run the other way along two axes: the affine is the only thing that says so."),
+        (
+            "The same images",
+            "The arrays run the other way along two axes: the affine is the only thing that says so.",
+        ),
         right(
             "Images turned by 180° about the long axis of the body",
             "R and L are swapped and A and P are swapped: that is a rotation, not a mirror image. `to_canonical` undoes it.",
         ),
-        ("Mirror images", "Two reversed axes make a rotation; one or three reversed axes make a mirror image."),
+        (
+            "Mirror images",
+            "Two reversed axes make a rotation; one or three reversed axes make a mirror image.",
+        ),
     ),
     question(
         "You must bring a label map with 10 classes from 1 mm to 1.3 mm. Which is safe?",
-        ("Cubic interpolation, then rounding", "Splines overshoot, and rounding invents classes between two labels."),
+        (
+            "Cubic interpolation, then rounding",
+            "Splines overshoot, and rounding invents classes between two labels.",
+        ),
         right(
             "Linear interpolation of each class's own mask, then the largest",
             "Each mask becomes a fraction between 0 and 1, which means something, and the largest wins.",
         ),
-        ("Linear interpolation of the labels", "The mean of class 2 and class 8 is not class 5."),
+        (
+            "Linear interpolation of the labels",
+            "The mean of class 2 and class 8 is not class 5.",
+        ),
     ),
     question(
         "Two MR scans of one patient differ by gain, offset and a bias field. After z-scoring both inside the brain, what remains?",
         ("The gain", "The z-score divides by the standard deviation, which carries the gain."),
         ("The offset", "The z-score subtracts the mean, which carries the offset."),
         right(
-            "The bias field", "It multiplies each place by another factor; one mean and one deviation cannot know that."
+            "The bias field",
+            "It multiplies each place by another factor; one mean and one deviation cannot know that.",
         ),
     ),
 )

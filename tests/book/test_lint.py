@@ -296,9 +296,9 @@ BROKEN = [
     # numbers
     ("table([", "print([", "no call of table"),
     ("1.0, low=0, high=2)\nfor", "1.0, low=0)\nfor", "run.record lacks high, expected low= and high="),
-    ("`one_x`", "`one_z`", "glues «one_z», which nothing records"),
-    ('f"one_{name}_y"', 'f"other_{name}_y"', "glues «one_a_y», which nothing records"),
-    ('f"one_{name}_y"', "name", "glues «one_a_y», which nothing records"),
+    ("`one_x`", "`one_z`", "glues «one_z», which no string given to run.record is"),
+    ('f"one_{name}_y"', 'f"other_{name}_y"', "glues «one_a_y», which no string given to run.record is"),
+    ('f"one_{name}_y"', "name", "glues «one_a_y», which no string given to run.record is"),
     ("# NBVAL_CHECK_OUTPUT", "# Checked by nobody", "no cell has the comment # NBVAL_CHECK_OUTPUT"),
     ("assert_close", "assert_near", "no assert_close or assert_allclose"),
     ("**Predict.** And now?", "And now?", "1 paragraphs begin with «**Predict.**»"),

@@ -110,3 +110,18 @@ def test_refuses(case):
 def test_largest_finite_values_are_accepted():
     huge = torch.finfo(torch.float32).max
     assert Volume(torch.tensor([huge, -huge, huge, -huge]).reshape(1, 1, 2, 2)).shape == (1, 1, 2, 2)
+
+
+def test_a_crop_stays_where_it_was(volume):
+    low, high = (1, 0, 1), (3, 2, 2)
+    part = volume.crop(low, high)
+    assert part.shape[1:] == (2, 2, 1)
+    np.testing.assert_allclose(part.to_world((0, 0, 0)), volume.to_world(low))
+    np.testing.assert_allclose(part.to_world((1, 1, 0)), volume.to_world((2, 1, 1)))
+    assert torch.equal(part.data, volume.data[:, 1:3, 0:2, 1:2])
+
+
+@pytest.mark.parametrize(("low", "high"), [((0, 0, 0), (0, 1, 1)), ((-1, 0, 0), (1, 1, 1)), ((0, 0, 0), (999, 1, 1))])
+def test_a_crop_outside_is_refused(volume, low, high):
+    with pytest.raises(VolumeError, match=r"the box from .* expected 0 <= low < high <= "):
+        volume.crop(low, high)
