@@ -98,9 +98,10 @@ def test_a_page_is_whole(browser, name, width, theme):
         assert raw == 0, f"{raw} formulas of {name} are not typeset"
         assert page.locator("mjx-merror").count() == 0
         assert page.locator("mjx-container").count() == page.locator("mjx-container mjx-assistive-mml").count()
+        # Formulas have MathML, icons their button's name.
         unnamed = page.evaluate(
             "[...document.querySelectorAll('main svg[role=img], main img')]"
-            ".filter(e => !e.closest('[aria-hidden=true], .svg-inline--fa'))"  # formulas have MathML, icons a button's name
+            ".filter(e => !e.closest('[aria-hidden=true], .svg-inline--fa'))"
             ".filter(e => !(e.getAttribute('aria-label') || e.getAttribute('alt'))).length"
         )
         assert unnamed == 0, f"{unnamed} pictures of {name} have no text alternative"
