@@ -69,14 +69,15 @@ flip_the_file = True  # In "Where it breaks": mirror the voxels without telling 
 
 # %% tags=["hide-input"]
 import tempfile
+import textwrap
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-from matplotlib import patheffects
 import numpy as np
 import pydicom
 import pydicom.data
 import torch
+from matplotlib import patheffects
 from scipy.spatial.transform import Rotation
 
 from medlab.data import (
@@ -760,7 +761,7 @@ with tempfile.TemporaryDirectory() as folder:
     try:
         load_volume(path)
     except VolumeError as refusal:
-        print(str(refusal).replace(folder, "..."))
+        print(textwrap.fill(str(refusal).replace(folder, "..."), 76))
 
 # %% [markdown]
 # A reader that pads with zeros or returns garbage would have let this through to a training set.

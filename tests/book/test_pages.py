@@ -13,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "_build" / "html"
@@ -74,6 +75,20 @@ class Visit:
 
     def left_the_page(self, own):
         return [address for address in self.asked if not address.startswith((own, "data:", "blob:"))]
+
+
+@pytest.mark.parametrize("name", LESSONS)
+def test_code_names_equations_as_the_page_numbers_them(name):
+    """Sphinx numbers the displayed formulas, `book.pages` the comments: both must count alike."""
+    from book.lessons import Lesson
+    from book.pages import EQUATION_LABEL, chapter_numbers
+
+    lesson = Lesson(ROOT / name.replace(".html", ".py"), ROOT / "notebooks")
+    chapter = chapter_numbers(yaml.safe_load((ROOT / "_toc.yml").read_text()))[f"notebooks/{lesson.id}"]
+    text = "\n".join(cell.source for cell in lesson.notebook.cells if cell.cell_type == "markdown")
+    shown = re.findall(r'class="eqno">\(([\d.]+)\).*?href="#equation-([\w-]+)"', (SITE / name).read_text())
+    expected = [(f"{chapter}.{at}", label) for at, label in enumerate(EQUATION_LABEL.findall(text), start=1)]
+    assert shown == expected and shown
 
 
 def test_there_are_pages_to_open(browser):

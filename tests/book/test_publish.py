@@ -12,7 +12,7 @@ from book import publish as publishing
 from book.cards import cost_card, status_page
 from book.execute import Outcome
 from book.lessons import Lesson
-from book.pages import page_notebook
+from book.pages import chapter_numbers, page_notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 STATE = {
@@ -160,3 +160,29 @@ def test_the_cost_card_shows_what_was_measured_and_names_what_was_not(book):
 def test_the_status_page_links_each_lesson(book):
     page = status_page(book["lessons"], {"part/good": STATE, "part/bad": STATE})
     assert "Every lesson ran" in page and '<a href="../notebooks/part/good.html">Lesson good</a>' in page
+
+
+def test_chapters_are_counted_through_all_numbered_parts():
+    toc = {
+        "parts": [
+            {"numbered": 1, "chapters": [{"file": "a"}, {"file": "b"}]},
+            {"chapters": [{"file": "glossary"}]},
+            {"numbered": 1, "chapters": [{"file": "c"}]},
+        ]
+    }
+    assert chapter_numbers(toc) == {"a": 1, "b": 2, "c": 3}
+
+
+def test_code_and_what_it_prints_name_equations_by_number():
+    cells = [
+        nbformat.v4.new_markdown_cell("# A lesson"),
+        nbformat.v4.new_markdown_cell("$$\nx\n$$ (first)\n\nand $$y$$ (second-one)"),
+        nbformat.v4.new_code_cell(
+            "f(second)  # (second-one), then (first)", outputs=[nbformat.v4.new_output("stream", text="by (first)\n")]
+        ),
+    ]
+    made = page_notebook(nbformat.v4.new_notebook(cells=cells), card="a card", chapter=7)
+    code = made.cells[-1]
+    assert code.source == "f(second)  # (7.2), then (7.1)"
+    assert code.outputs[0].text == "by (7.1)\n"
+    assert cells[-1].source == "f(second)  # (second-one), then (first)", "the executed notebook was changed"
