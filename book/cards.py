@@ -38,7 +38,8 @@ def _cost_row(profile: str, cost: dict) -> str:
     return (
         f"<tr><td><code>{profile}</code> <small>{PROFILE_USE[profile]}</small></td><td>{_duration(cost['wall_s'])}</td>"
         f"<td>{_memory(cost['peak_mib'])}</td><td>{_safe(cost['device'])}</td>"
-        f"<td><small>{_safe(machine_line(cost['machine']))}, {_safe(cost['date'][:10])}</small></td></tr>"
+        f"<td class='medlab-machine'><small>{_safe(machine_line(cost['machine']))}, {_safe(cost['date'][:10])}"
+        "</small></td></tr>"
     )
 
 
@@ -88,5 +89,5 @@ def _status_row(lesson: Lesson, state: dict) -> str:
         f"<tr><td>{link}</td><td>{verdict}</td><td><code>{_safe(state['profile'])}</code></td>"
         f"<td>{_duration(state['wall_s'])}</td><td>{_memory(state['peak_mib'])}</td><td>{_safe(state['seed'])}</td>"
         f"<td>{_safe(state['date'][:16].replace('T', ' '))}</td>"
-        f"<td><small>{_safe(machine_line(state['machine']))}</small></td></tr>"
+        f"<td class='medlab-machine'><small>{_safe(machine_line(state['machine']))}</small></td></tr>"
     )

@@ -80,7 +80,8 @@ def stage(outcomes: list[Outcome], lessons: list[Lesson], root: Path, staging: P
         page = _page(lesson, outcome, root, chapters.get(f"notebooks/{lesson.id}"))
         wanted[f"notebooks/{lesson.id}.ipynb"] = page.encode()
     states = {outcome.lesson_id: outcome.state for outcome in outcomes}
-    wanted["book/status.md"] = cards.status_page(lessons, states).encode()
+    in_order = sorted(lessons, key=lambda lesson: chapters.get(f"notebooks/{lesson.id}", len(chapters)))
+    wanted["book/status.md"] = cards.status_page(in_order, states).encode()
     wanted["book/index.md"] = _landing(wanted["book/index.md"].decode(), lessons).encode()
     wanted["book/static/coursemap.css"] = coursemap.CSS.encode()
     _write_tree(staging, wanted)
