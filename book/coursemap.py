@@ -1,4 +1,4 @@
-"""The course map: how the lessons build on one another, checked, and drawn for the landing page.
+"""The course map: how the lessons build on one another, checked; `book.coursemap_svg` draws it.
 
 A lesson declares its prerequisites and its reading paths; everything here follows from that.
 """
@@ -7,10 +7,7 @@ import html
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from book.coursemap_svg import CSS, svg
 from book.lessons import PATHS, Lesson
-
-__all__ = ["CSS", "Graph", "Node", "paths_html", "svg"]
 
 Link = Callable[[str], str]
 PATH_TITLES = {"clinician": "For a clinician", "engineer": "For an engineer", "physicist": "For a physicist"}

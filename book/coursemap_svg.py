@@ -3,18 +3,13 @@
 All colours are CSS variables with fallbacks and text is `currentColor`, so light and dark both read well.
 """
 
-from __future__ import annotations
-
 import html
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from book.coursemap import Graph, Node
 from book.coursemap_layout import Box, Sheet, layered, layers_of, listed
-
-if TYPE_CHECKING:
-    from book.coursemap import Graph, Node
 
 # Mid lightness: each reads on white and on dark. More parts than colours start again from the first.
 COLOURS = ("#2f8fd6", "#d9691e", "#1d9e78", "#8b6fd0", "#d4689f", "#b8960c", "#16a0b5", "#cf4f4f", "#6e9a2e", "#7d8896")

@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 import yaml
 
-from book import cards, coursemap
+from book import cards, coursemap, coursemap_svg
 from book.execute import Outcome
 from book.lessons import ROOT, Lesson
 from book.pages import chapter_numbers, page_notebook
@@ -83,7 +83,7 @@ def stage(outcomes: list[Outcome], lessons: list[Lesson], root: Path, staging: P
     in_order = sorted(lessons, key=lambda lesson: chapters.get(f"notebooks/{lesson.id}", len(chapters)))
     wanted["book/status.md"] = cards.status_page(in_order, states).encode()
     wanted["book/index.md"] = _landing(wanted["book/index.md"].decode(), lessons).encode()
-    wanted["book/static/coursemap.css"] = coursemap.CSS.encode()
+    wanted["book/static/coursemap.css"] = coursemap_svg.CSS.encode()
     _write_tree(staging, wanted)
 
 
@@ -112,7 +112,7 @@ def _landing(text: str, lessons: list[Lesson]) -> str:
     def link(lesson_id: str) -> str:
         return f"../notebooks/{lesson_id}.html"
 
-    text = text.replace("<!-- coursemap -->", coursemap.svg(graph, link=link))
+    text = text.replace("<!-- coursemap -->", coursemap_svg.svg(graph, link=link))
     return text.replace("<!-- reading-paths -->", coursemap.paths_html(graph, link=link))
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from book.coursemap import CSS, Graph, Node, duration, paths_html, svg
+from book.coursemap import Graph, Node, duration, paths_html
 from book.coursemap_layout import Box, direct_needs
-from book.coursemap_svg import COLOURS, narrow_sheet, part_title, text_width, wide_sheet, wrap
+from book.coursemap_svg import COLOURS, CSS, narrow_sheet, part_title, svg, text_width, wide_sheet, wrap
 from book.lessons import PATHS, Lesson
 
 ROUNDING = 0.06  # path data has one digit after the point
