@@ -239,7 +239,9 @@ def test_an_interrupted_build_leaves_no_kernel_and_nothing_that_looks_finished(t
     code = "\n# %%\nimport os, pathlib, time\npathlib.Path('../../pid').write_text(str(os.getpid()))\ntime.sleep(600)\n"
     write_lesson(tmp_path, "slow", code)
     program = (
-        "import sys; from pathlib import Path; from book.build import main\n"
+        "import signal, sys; from pathlib import Path; from book.build import main\n"
+        # A shell hands its background jobs an ignored SIGINT, and this test may run in one.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "sys.exit(main(['--profile', 'ci', '--no-publish'], root=Path(sys.argv[1])))"
     )
     build = subprocess.Popen(

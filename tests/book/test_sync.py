@@ -1,5 +1,8 @@
 """Pairs of `.py` and `.ipynb`: every real lesson is in step, and drift of any kind is named."""
 
+import subprocess
+import sys
+
 import nbformat
 import pytest
 
@@ -69,6 +72,22 @@ def test_the_exercise_stands_before_its_solution(lesson):
     assert kinds[-2:] == [{"exercise"}, {"solution"}] and "x = 1" not in lesson.cells[-2].source
 
 
+@pytest.mark.parametrize(("printed", "failed"), [("0", 0), ("1", 1)])
+def test_nbval_compares_what_is_kept(lesson, printed, failed):
+    """A kept output that the notebook does not print fails, one that it prints passes."""
+    cells = [cell for cell in lesson.cells if "setup" not in tags(cell)]
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=lesson.notebook.metadata)
+    outputs = {
+        at: [nbformat.v4.new_output("stream", text=f"{printed}\n")] for at, cell in enumerate(cells) if is_checked(cell)
+    }
+    path = lesson.notebook_path.with_name("alone.ipynb")
+    path.write_text(notebook_text(notebook, outputs))
+    command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "-p", "no:cacheprovider", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=path.parent, check=False)
+    assert done.returncode == failed, done.stdout
+    assert ("1 failed" in done.stdout) == bool(failed)
+
+
 def edit_notebook(lesson, change):
     notebook = nbformat.read(lesson.notebook_path, as_version=4)
     change(notebook)
@@ -91,6 +110,10 @@ def drop_output(notebook):
     next(cell for cell in notebook.cells if is_checked(cell)).outputs = []
 
 
+def drop_count(notebook):
+    next(cell for cell in notebook.cells if is_checked(cell)).execution_count = None
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -98,6 +121,7 @@ def drop_output(notebook):
         (edit_text, "name.ipynb differs from name.py"),
         (add_output, "carries outputs that nothing checks"),
         (drop_output, "lacks the outputs that nbval compares"),
+        (drop_count, "lacks the outputs that nbval compares"),
     ],
 )
 def test_drift_of_the_notebook_is_named(lesson, change, sentence):
