@@ -36,9 +36,9 @@
 #
 # - compute how strongly hydrogen is polarised in a magnet, and at which frequency it answers
 # - follow a magnetisation through any sequence of pulses and delays with two exact steps, a rotation and a relaxation
-# - tell T2 from T2*, and measure both with a spin echo
+# - tell T2 from T2*, and measure T2 with echoes and T2* without
 # - choose an echo time and a repetition time that make an image T1-, T2- or density-weighted
-# - name two situations in which a spin echo does not bring the signal back
+# - say what a spin echo brings back and what not, and what an imperfect pulse does to it
 #
 # **You need** [Images in space](../start/images_in_space.ipynb), for the brain and its convention of left and right. Vectors,
 # complex numbers and the exponential function should be old friends.
@@ -77,6 +77,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.colors import LinearSegmentedColormap
+from scipy import stats
 
 from medlab.data import load_icbm152
 from medlab.physics.mri.spins import (
@@ -169,7 +170,7 @@ show(
 # The nucleus of hydrogen, a single proton, has a {term}`spin`: it carries a magnetic moment and an angular momentum. In a field
 # $B_0$ the moment has two levels of energy, along the field and against it, and they are only
 # $\gamma\hbar B_0$ apart. Heat keeps the two nearly equally filled. Boltzmann's distribution leaves an excess in
-# the lower one, the {term}`polarisation` (thesis eq. 3.1 {cite}`thesis`):
+# the lower one, the {term}`polarisation` (eq. 3.1 of the thesis {cite}`thesis` whose methods this book builds):
 #
 # $$ p = \frac{N_\uparrow - N_\downarrow}{N_\uparrow + N_\downarrow} = \tanh\frac{\gamma\hbar B_0}{2 k_B T} \approx
 # \frac{\gamma\hbar B_0}{2 k_B T}. $$ (spins-polarisation)
@@ -250,7 +251,8 @@ torch.testing.assert_close(longitudinal, later.longitudinal)
 # ## Tipping with a radio pulse
 #
 # A second field $B_1$, a few millionths of the first, turns at the Larmor frequency in the transverse plane. On the carousel it stands still,
-# and the magnetisation precesses around *it*. After the time $\tau$ it has turned by the {term}`flip angle`
+# and the magnetisation precesses around *it*. After the time $\tau$ it has turned by the {term}`flip angle` (in radians
+# here; text and code give it in degrees)
 #
 # $$ \alpha = \gamma B_1 \tau. $$ (spins-flip)
 #
@@ -290,11 +292,12 @@ for name, vector in {
 # pulse on a magnetisation that lies in the plane acts as a mirror: the angle +30° became −30°. Remember this mirror.
 #
 # How strong is $B_1$? Equation {eq}`spins-flip` with a 90° pulse of 1 ms asks for 5.9 µT. During that time the magnetisation
-# also precesses and relaxes. Then the equations couple all three components, and the exact answer is the exponential of a
-# $4 \times 4$ matrix. `irradiate` computes it. Let us see what a pulse does to spins that are not on resonance:
+# also precesses and relaxes. Then the equations couple all three components, and they also pull towards the constant
+# $M_0$. As an affine does for a shift, a fourth component that is always 1 takes this in, and the exact answer is the exponential of a $4 \times 4$ matrix.
+# `irradiate` computes it. Let us see what a pulse does to spins that are not on resonance:
 
 # %% tags=["hide-input"]
-offsets = torch.linspace(-2500, 2500, 401)
+offsets = torch.linspace(-6000, 6000, 801)
 figure, ax = plt.subplots(figsize=(7.0, 3.2))
 for length, colour in ((1.0, style.BLUE), (0.2, style.ORANGE)):
     amplitude = 0.25 / (length / 1000)  # in Hz: a quarter of a turn in the pulse's length
@@ -310,9 +313,9 @@ ax.set(xlabel="off-resonance Δf (Hz)", ylabel="|M$_{xy}$| after the pulse", yli
 ax.legend(title="90° pulse")
 show(
     figure,
-    caption="A pulse of 1 ms tips spins within a few hundred hertz of its own frequency and misses the others; five times "
-    "shorter and five times stronger, it reaches five times further.",
-    alt="Transverse magnetisation against off-resonance: a narrow and a five times wider bell with side lobes",
+    caption="A pulse of 1 ms reaches spins within some 500 Hz of its own frequency, is blind at 970 Hz, and has ripples beyond; "
+    "five times shorter and five times stronger, it reaches five times further.",
+    alt="Transverse magnetisation against off-resonance: a narrow bell with side lobes and a five times wider one",
 )
 
 # %% [markdown]
@@ -363,8 +366,8 @@ axes[1].set(
 axes[0].legend(loc="lower right")
 show(
     figure,
-    caption="The two relaxations of three tissues at 3 T after a 90° pulse; each dot stands at that tissue's T1 or T2. The "
-    "time axes differ by a factor of ten: signals fade long before the magnetisation has come back.",
+    caption="The two relaxations of three tissues at 3 T after a 90° pulse; each dot stands at that tissue's T1 or T2 (fluid's "
+    "T2, 2 s, lies far off the right plot, whose axis is 15 times shorter): signals fade long before the magnetisation has come back.",
     alt="Left: three rising curves, white matter fastest, fluid slowest. Right: three falling curves, white matter fastest, fluid nearly flat",
 )
 
@@ -378,12 +381,12 @@ show(
 #
 # Real fields are not uniform. In one {term}`voxel` there are spins with many frequencies $\Delta f$, and what the coil hears is their sum.
 # They start together, drift apart, and soon point everywhere: the sum is gone while each single spin is still there. For
-# frequencies that follow a Lorentzian, the sum decays exponentially, and the total rate is (thesis eq. 3.3)
+# frequencies that follow a {term}`Lorentzian`, the sum decays exponentially, and the total rate is (thesis eq. 3.3)
 #
 # $$ \frac{1}{T_2^*} = \frac{1}{T_2} + \gamma\,\Delta B_0, $$ (spins-t2star)
 #
 # where $\Delta B_0$ is the half width at half maximum of the field's distribution. (The thesis calls it the variation of the field. Only for a
-# Lorentzian is the equation exact: uniformly spread frequencies would give a sinc, Gaussian ones a Gaussian.)
+# Lorentzian is the equation exact: uniformly spread frequencies would give a {term}`sinc`, Gaussian ones a Gaussian.)
 #
 # **Predict.** The spread set at the top is 0.05 µT, one part in 60 million of a 3 T magnet. Does it matter?
 
@@ -414,16 +417,17 @@ print(f"equation (spins-t2star): T2* = {predicted:.2f} ms")
 #
 # In 1950 Erwin Hahn noticed that the lost signal can be called back {cite}`hahn1950`. Think of runners on a track who start together, each
 # with a constant speed. After a while they are spread out. Now all turn around at one signal. The fastest has the longest way back, and
-# all arrive at the start together. The mirror does that for spins: a 180° pulse at the time TE/2 turns each phase $\phi$ to $-\phi$. The
+# all arrive at the start together. With spins, not the speed is reversed but the
+# place: a 180° pulse at the time TE/2 mirrors each phase $\phi$ to $-\phi$, which puts the fastest as far behind as it was ahead. The
 # same $\Delta f$ then adds the same phase again, and at TE it is zero for everyone:
 #
 # $$ \phi(\mathrm{TE}) = -2\pi\Delta f\,\frac{\mathrm{TE}}{2} + 2\pi\Delta f\,\frac{\mathrm{TE}}{2} = 0 . $$ (spins-echo)
 #
-# Move the time. At 0 ms all arrows lie on top of one another; at 30 ms the refocusing pulse acts; the echo is at 60 ms. Then choose the
+# Move the time. At 0 ms all arrows lie on top of one another; between 29 and 31 ms the refocusing pulse acts; the echo is at 60 ms. Then choose the
 # other refocusing angles. What happens without a pulse (0°)? And how bad is a pulse of 120°?
 
 # %% tags=["hide-input"]
-FAN_HZ = torch.linspace(-22, 22, 23)
+FAN_HZ = (torch.arange(23) - 11) * 50 / 23
 FAN_TIMES = torch.arange(0.0, 90.5, 1.0)
 slow_to_fast = LinearSegmentedColormap.from_list(
     "fan", [style.BLUE, style.PURPLE, style.ORANGE]
@@ -489,13 +493,14 @@ explore(
         f"their mean is {abs(complex(fans[refocusing_angle_deg][time_ms].mean())):.2f}"
     ),
     labels={"time_ms": "time (ms)", "refocusing_angle_deg": "refocusing angle (°)"},
-    start={"time_ms": 25, "refocusing_angle_deg": 180},
+    start={"time_ms": 10, "refocusing_angle_deg": 180},
     time_ms=[0, 5, 10, 15, 20, 25, 29, 31, 35, 40, 45, 50, 55, 60, 65, 70, 80, 90],
     refocusing_angle_deg=[0, 120, 180],
 )
 
 # %% [markdown]
-# The echo is perfect at 180°, and a 120° pulse still brings back three quarters: the projection on the mirror axis is what counts. With relaxation,
+# The echo is perfect at 180°, and a 120° pulse still brings back three quarters: of each spin it mirrors the share $\sin^2(\alpha/2)$, and nothing at 0°
+# (exercise 4 derives it). With relaxation,
 # the echo at TE has lost $e^{-\mathrm{TE}/T_2}$, the true T2, not T2*. A sequence in `medlab` is nothing but a list of events. Here is the
 # echo, event by event, and then the function that does the same:
 
@@ -510,7 +515,7 @@ torch.testing.assert_close(by_hand.transverse.mean(), echo)
 assert math.isclose(echo.abs(), math.exp(-40 / 99), rel_tol=1e-4)
 
 # %% [markdown]
-# With more mirrors there are more echoes. Their peaks trace T2, while between them the signal falls and rises with T2*:
+# With more mirrors there are more echoes. Their peaks trace T2, while after each the signal falls with T2*, and rises again towards the next:
 
 # %% tags=["hide-input"]
 when = torch.arange(0.0, 160.5, 0.5)
@@ -565,7 +570,7 @@ for echo_ms, repetition_ms in ((12.0, 600.0), (100.0, 8000.0)):
     torch.testing.assert_close(repeated_spin_echo(echo_ms, repetition_ms), formula)
 
 # %% [markdown]
-# **Predict.** Start from TE 10 and TR 10000 ms: nothing has faded, all has recovered, and only $\rho$ remains. Shorten TR: which tissue darkens first? Go back,
+# **Predict.** Start from TE 10 and TR 10000 ms: little has faded (white matter a seventh), most has recovered (of fluid nine tenths), and $\rho$ dominates. Shorten TR: which tissue darkens first? Go back,
 # and lengthen TE: which one stays?
 
 
@@ -606,8 +611,8 @@ explore(
 
 # %% [markdown]
 # Fluid, with the longest T1, darkens first when TR shrinks: short TE and short TR give a **T1-weighted** image, in which white matter is
-# brightest. With long TR and long TE only fluid is left, since its T2 is 2 s: a **T2-weighted** image. And with a long TR and a short TE, neither relaxation
-# counts: **density-weighted**. The fourth corner, short TR and long TE, mixes both and loses the signal. Nobody uses it.
+# brightest. With long TR and long TE only fluid is left, since its T2 is 2 s: a **T2-weighted** image. And with a long TR and a short TE, both relaxations
+# count little: **density-weighted**. The fourth corner, short TR and long TE, mixes both and loses the signal. Nobody uses it.
 #
 # ## The experiment: is an echo train an honest clock?
 #
@@ -634,7 +639,7 @@ train_spins = run.pick(ci=2_000, cpu=20_000, gpu=200_000)
 trains = {}
 for angle, phase in ((180, 90), (177, 90), (177, 0), (160, 0)):
     name = f"{angle}°, {'Carr–Purcell' if phase else 'Meiboom–Gill'}"
-    seeds = [run.fresh_generator(10 + n) for n in range(run.pick(ci=3, cpu=10, gpu=30))]
+    seeds = [run.fresh_generator(10 + n) for n in range(run.pick(ci=3, cpu=30, gpu=60))]
     trains[name] = [echo_train(angle, phase, seed) for seed in seeds]
 t2 = {name: [fitted_time(*train) for train in made] for name, made in trains.items()}
 
@@ -682,8 +687,11 @@ error_ernst = max(
 
 
 def interval(values):
-    """Mean and half width of the 95 % interval of the mean (normal approximation)."""
-    return float(np.mean(values)), 1.96 * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    """Mean and half width of the 95 % interval of the mean (Student's t)."""
+    quantile = float(stats.t.ppf(0.975, len(values) - 1))
+    return float(np.mean(values)), quantile * float(np.std(values, ddof=1)) / math.sqrt(
+        len(values)
+    )
 
 
 def spread(values):
@@ -713,6 +721,7 @@ run.record("spins_error_ernst", error_ernst, low=0, high=1e-4, digits=1, scienti
 run.record(
     "spins_t2star", measured, low=0.98 * predicted, high=1.02 * predicted, unit="ms", digits=1
 )
+run.record("spins_t2star_formula", predicted, low=0, high=99, unit="ms", digits=1)
 for key, name, band in (
     ("cp180", "180°, Carr–Purcell", (94, 104)),
     ("cp177", "177°, Carr–Purcell", (40, 85)),
@@ -726,7 +735,7 @@ for key, name, band in (
 # %% [markdown]
 # **Exactness.** The simulation follows equation {eq}`spins-recovery` to {glue:text}`spins_error_xy` and {glue:text}`spins_error_z`, which is what 32-bit numbers can hold. Refocusing a
 # thousand spins leaves {glue:text}`spins_error_echo`, and the steady state of a spoiled gradient echo meets Ernst's formula (exercise 3) to {glue:text}`spins_error_ernst`. T2* comes out
-# at {glue:text}`spins_t2star`; that it is not exact to the last digit is because finitely many spins stand for a Lorentzian with long tails.
+# at {glue:text}`spins_t2star`, where equation {eq}`spins-t2star` says {glue:text}`spins_t2star_formula`: finitely many spins stand well for a Lorentzian with long tails.
 #
 # **The thesis's $10^{-5}$** is an order of magnitude: the formula gives half of it at 1.5 T, and the full value at 3 T.
 #
@@ -744,7 +753,8 @@ for key, name, band in (
 #
 # $$ \frac{S}{S_0} = \exp\!\Big(-\frac{\gamma^2 G^2 D\, \mathrm{TE}^3}{12}\Big). $$ (spins-diffusion)
 #
-# **Predict.** Grey matter next to an air cavity sees perhaps 10 mT/m. How much of an echo at 100 ms survives?
+# **Predict.** In water at room temperature $D$ is 2.0 µm²/ms: in 100 ms a molecule strays 20 µm along $x$. A scanner's coils make a gradient of
+# 10 mT/m, a quarter of what they can. How much of an echo at 100 ms survives?
 
 
 # %%
@@ -779,7 +789,8 @@ run.record("spins_moving_formula", 100 * formula, low=0, high=100, unit="%", dig
 
 # %% [markdown]
 # Of the echo {glue:text}`spins_moving_echo` is left; equation {eq}`spins-diffusion` says {glue:text}`spins_moving_formula`. No pulse can bring the rest back, because nobody knows where each spin went. The loss is
-# also an opportunity: whoever applies the gradient on purpose can measure $D$. That is diffusion MRI. Set `diffusion_um2_per_ms = 0` at the top, and the echo is whole.
+# also an opportunity: whoever applies the gradient on purpose can measure $D$. That is diffusion MRI. Set `diffusion_um2_per_ms = 0` at the top, and the echo is
+# whole; at 0.8, as in brain tissue, more than half survives.
 #
 # **A solver with small steps.** Why did we insist on exact steps? Here is the obvious alternative, Euler's method: compute the slope of equation {eq}`spins-bloch`,
 # take a step of `euler_step_ms`, repeat.
@@ -810,7 +821,7 @@ print(f"Euler's method with steps of {euler_step_ms} ms: {naive:.3f}")
 #
 # ### Exercise 1: fat and water
 #
-# The protons of fat see a field that is 3.4 millionths weaker than those of water. How far apart are they in Hz at 3 T? In a gradient echo (no refocusing pulse), at which
+# The protons of fat see a field that is 3.4 millionths weaker than those of water. How far apart are they in Hz at 3 T? In a {term}`gradient echo` (no refocusing pulse), at which
 # echo times do fat and water of one voxel point in opposite directions? What happens in a spin echo?
 #
 # <details class="hint"><summary>Hint</summary>
@@ -826,13 +837,13 @@ print(f"Euler's method with steps of {euler_step_ms} ms: {naive:.3f}")
 # <details class="solution"><summary>Solution</summary>
 #
 # $f_0 = 127.7$ MHz, so $\Delta f = 434$ Hz. Opposed at $t = 1/(2\Delta f) = 1.15$ ms, then every 2.30 ms: 3.45, 5.76 ms. Voxels at the border of fat and water go dark
-# in such images (the "India ink" line). In a spin echo the chemical shift refocuses like any other constant off-resonance: at TE they are always in phase.
+# in such images (the "India ink" line). In a spin echo this {term}`chemical shift` refocuses like any other constant off-resonance: at TE they are always in phase.
 #
 # </details>
 #
 # ### Exercise 2: make fluid vanish
 #
-# FLAIR images suppress fluid: an inversion (180°) is applied and one waits until the $M_z$ of fluid ($T_1 = 4300$ ms) passes through zero. How long is this inversion time TI if the spins
+# {term}`FLAIR` images suppress fluid: an inversion (180°) is applied and one waits until the $M_z$ of fluid ($T_1 = 4300$ ms) passes through zero. How long is this inversion time TI if the spins
 # had fully recovered before? What is the magnetisation of white matter ($T_1 = 1084$ ms) at that moment?
 #
 # <details class="hint"><summary>Hint</summary>
@@ -847,7 +858,7 @@ print(f"Euler's method with steps of {euler_step_ms} ms: {naive:.3f}")
 # </details>
 # <details class="solution"><summary>Solution</summary>
 #
-# $\mathrm{TI} = T_1 \ln 2 = 2981$ ms. White matter is then at $1 - 2e^{-2981/1084} = 0.87$: almost recovered. That is the trick: a lesion next to a ventricle can
+# $\mathrm{TI} = T_1 \ln 2 = 2981$ ms. White matter is then at $1 - 2e^{-2981/1084} = 0.87$: almost recovered. That is the trick: a lesion next to a {term}`ventricle` can
 # no longer hide behind bright fluid. (On a scanner TR is finite, fluid has not recovered fully, and TI is shorter.)
 #
 # </details>
@@ -950,7 +961,7 @@ show(
 # <details class="solution"><summary>Solution</summary>
 #
 # $M_{xy} = \frac{1 + \cos\alpha}{2} e^{i\phi} + \frac{1 - \cos\alpha}{2} e^{-i\phi}$. The second term is mirrored and refocuses: the echo has the height
-# $\frac{1 - \cos\alpha}{2} = \sin^2\frac{\alpha}{2}$, at 120° 0.75. The first term goes on dephasing (its rest at 60 ms averages out), and the part turned to $z$ is stored.
+# $\frac{1 - \cos\alpha}{2} = \sin^2\frac{\alpha}{2}$, at 120° 0.75. The first term goes on dephasing (at 60 ms it has spread over whole turns and averages out), and the part turned to $z$ is stored.
 #
 # </details>
 #
@@ -990,11 +1001,14 @@ quiz(
     ),
     question(
         "You move the same person from 1.5 T to 3 T. What about doubles?",
-        ("T1", "T1 grows with the field, but in brain tissue only by a third or so."),
+        (
+            "T1",
+            "T1 grows with the field, but less: from 1.5 to 3 T by a quarter in white matter and by two thirds in grey (Stanisz 2005).",
+        ),
         ("T2", "T2 depends little on the field; if anything it becomes shorter."),
         right(
             "The polarisation and the Larmor frequency",
-            "Both are proportional to B<sub>0</sub>: equations 3.1 and 3.2 of the thesis.",
+            "Both are proportional to B<sub>0</sub>: equations (2.1) and (2.2).",
         ),
     ),
 )
@@ -1015,7 +1029,7 @@ quiz(
 # | anatomy | ICBM 152 template, an average of 152 healthy adults; one axial slice; it represents no single person and no disease |
 # | relaxation times | grey and white matter: measured at 3 T on excised tissue {cite}`stanisz2005`; fluid and proton densities: round numbers |
 # | images, fields, noise | **synthetic**: computed by the code of this page from the seed shown at its top; one T1 and T2 a tissue, no noise in the images |
-# | physics left out | exchange, flow, coil profiles, J-coupling, chemical shift in the images; spins are classical vectors |
+# | physics left out | flow, coil profiles, chemical shift in the images, exchange of spins between tissues and their coupling within molecules; spins are classical vectors |
 # | claims | none about patients or scanners; the numbers of the experiment describe these simulations |
 #
 # ## Further reading

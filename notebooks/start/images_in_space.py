@@ -40,7 +40,8 @@
 # - convert stored values to Hounsfield units and choose a window for what you want to see
 # - compare two ways of making intensities of MR scans comparable, and say where each fails
 #
-# **You need** nothing but school mathematics and a little Python.
+# **You need** matrices and their inverses, and a little Python with arrays; no imaging. Equations marked "thesis" carry the numbers of
+# {cite}`thesis`, whose methods this book builds one by one.
 
 # %% tags=["setup", "hide-input"]
 # Find medlab: installed, in this checkout, or (on Colab) from the book's repository. Torch stays as it is.
@@ -78,6 +79,7 @@ import pydicom
 import pydicom.data
 import torch
 from matplotlib import patheffects
+from scipy import stats
 from scipy.spatial.transform import Rotation
 
 from medlab.data import (
@@ -250,8 +252,7 @@ np.testing.assert_allclose(affine, canonical.affine)
 print(stored.orientation, "became", canonical.orientation)
 
 # %% [markdown]
-# **Predict.** What part of the body will you see? The slice measures 128 × 128 voxels of 0.66 mm. How wide is
-# that, and does a head fit into it?
+# **Predict.** The slice measures 128 × 128 voxels of 0.66 mm. How wide is that? Does a head fit into it, or a whole chest?
 
 # %% tags=["hide-input"]
 PLACES = {  # name: (i, j) in the canonical array, colour
@@ -287,10 +288,10 @@ show(
 )
 
 # %% [markdown]
-# 85 mm: no head, but a vertebra of the chest. And this picture *can* be checked for its side, because a body, unlike
+# 85 mm: too little for a head (about 150 mm) or a chest. Somebody has cut out a vertebra and what lies beside it. And this picture *can* be checked for its side, because a body, unlike
 # our template, is not symmetric: the descending aorta runs to the **left** of the spine. It is on the right of the
-# picture, where the L is. Had we forgotten to convert LPS to RAS, the aorta would have changed sides, and a reader
-# who knows anatomy would have noticed. A network would not have.
+# picture, where the L is. Had we forgotten to convert LPS to RAS, the picture would stand on its head, with the aorta on the
+# wrong side, and a reader who knows anatomy would have noticed. A network would not have.
 #
 # ## What does the number mean?
 #
@@ -301,7 +302,7 @@ show(
 # $$ \mu^* = 1000 \cdot \frac{\mu - \mu_w}{\mu_w}. $$ (images-hounsfield)
 #
 # Water is at 0 {term}`Hounsfield unit`s (HU) by definition. Air, with $\mu \approx 0$, is at −1000. The file does not store HU
-# either: it stores unsigned integers, and two header fields, {term}`rescale slope` and intercept, that lead back:
+# either: it stores integers, and two header fields, {term}`rescale slope` and intercept, that lead back:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -317,7 +318,7 @@ for name, ((i, j), _) in PLACES.items():
     print(f"{name:13s} {region.mean():7.0f} HU, standard deviation {region.std():.0f}")
 
 # %% [markdown]
-# Lung is mostly air, fat is lighter than water, and blood with contrast agent is denser. A screen shows about 250
+# Lung is mostly air, fat is lighter than water, and the iodine of a {term}`contrast agent` absorbs X-rays strongly. A screen shows about 250
 # shades of grey, and an eye tells apart far fewer, but HU run from −1000 to beyond 2000. So a radiologist
 # looks through a {term}`window`: a centre $c$ and a width $w$. Everything below $c - w/2$ is black, everything above
 # $c + w/2$ is white, and what lies between gets all the greys:
@@ -345,11 +346,11 @@ def draw_window(centre, width):
 
 explore(
     draw_window,
-    caption="The same numbers through 30 windows. Lung: centre −600, width 1500. Bone: 300/1500. Soft tissue: 40/400.",
+    caption="The same numbers through 36 windows. Lung: centre −600, width 1500. Bone: 600/2800. Soft tissue: 40/400.",
     alt=lambda centre, width: f"CT slice in a window of centre {centre} and width {width} HU",
     labels={"centre": "centre (HU)", "width": "width (HU)"},
-    centre=[-800, -600, -100, 40, 150, 300],
-    width=[80, 200, 400, 800, 1500],
+    centre=[-800, -600, -100, 40, 150, 600],
+    width=[80, 200, 400, 800, 1500, 2800],
     start={"centre": 40, "width": 400},
 )
 
@@ -439,7 +440,7 @@ for row, (name, (here, there)) in zip(axes, coarse.items(), strict=True):
         slices.draw_slice(ax, view.data[0], index=92, window=(0, 1))
         ax.set_title(title, fontsize=10)
     slices.draw_slice(
-        row[2], (there.data - here.data)[0], index=92, window=(-0.4, 0.4), cmap="RdBu_r"
+        row[2], (there.data - here.data)[0], index=92, window=(-0.4, 0.4), cmap="berlin"
     )
     row[2].set_title("difference (−0.4 to 0.4)", fontsize=10)
 show(
@@ -533,8 +534,8 @@ show(
 )
 
 # %% [markdown]
-# After either remedy the peaks of grey and white matter nearly fall together. Nearly: the width of a peak is set by the bias
-# field, and no formula that treats all voxels alike can narrow it. (A later lesson does, with N4.)
+# After either remedy the six histograms nearly fall together; the spikes at both ends of the third are the voxels beyond the
+# percentiles, which are clipped. Nearly: the bias field and the contrast curve still differ from scan to scan, and no formula that treats all voxels alike can narrow it. (A later lesson does, with {term}`N4`.)
 #
 # ## The experiment: what does each step cost?
 #
@@ -607,9 +608,15 @@ def apart(images):
 
 # %%
 def interval(values):
-    """Mean and half width of the 95 % interval of the mean (normal approximation)."""
+    """Mean and half width of the 95 % interval of the mean (Student's t)."""
     values = np.asarray(values)
-    return values.mean(), 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+    quantile = stats.t.ppf(0.975, len(values) - 1)
+    return values.mean(), quantile * values.std(ddof=1) / np.sqrt(len(values))
+
+
+def spread_of(values):
+    mean, half = interval(values)
+    return f"{mean:.2f} ± {half:.2f}" if half >= 0.005 else f"{mean:.2f} ± less than 0.01"
 
 
 hospitals = run.pick(ci=3, cpu=8, gpu=8)  # each hospital: six scanners of its own
@@ -627,17 +634,17 @@ rows = [
     [
         f"change after six turns of 60°, {order}",
         "none given",
-        f"{mean:.2f} ± {half:.2f} % of range",
+        f"{spread_of(values)} % of range",
     ]
-    for order, (mean, half) in ((o, interval(v)) for o, v in moves.items())
+    for order, values in moves.items()
 ]
 rows += [
     [
         f"white matter between scanners, {name}",
         "none given",
-        f"{mean:.2f} ± {half:.2f} of the white–grey distance",
+        f"{spread_of(values)} of the white–grey distance",
     ]
-    for name, (mean, half) in ((n, interval(v)) for n, v in spread.items())
+    for name, values in spread.items()
 ]
 hu = {
     n: canonical.data[0, i - 3 : i + 4, j - 3 : j + 4, 0].mean().item()
@@ -728,12 +735,12 @@ print(f"the mark now lies at x = {x_mm:+.0f} mm, was put at x = {MARK_MM[0]:+.0f
 
 # %% [markdown]
 # Every check on the template passes with flying colours, and the lesion is in the wrong hemisphere. Only something
-# asymmetric reveals a flip: a mark, an aorta, a fiducial capsule taped to the patient's right temple. Put one into
+# asymmetric reveals a flip: a mark, an aorta, a capsule of oil taped to the patient's right temple. Put one into
 # your tests.
 #
 # **Labels that were never there.** A label map says 0 for background, 2 for grey and 3 for white matter. Bring
-# it to another grid with linear interpolation, and between background and white matter there will be voxels of 1.5. Round
-# them, and you have invented a class:
+# it to another grid with linear interpolation, and between the labels there will be fractions. Round
+# them, and you have invented classes:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -742,12 +749,13 @@ labels[template.grey.data > 0.5] = 2.0
 labels[template.white.data > 0.5] = 3.0
 label_map = brain.with_data(labels, "labels").crop((50, 60, 60), (150, 160, 120))
 for order in ("nearest", "linear", "cubic"):
-    values = resample(label_map, spacing=1.5, order=order).data.round().unique()
+    values = resample(label_map, 1.5, order=order, antialias=False).data.round().unique()
     print(f"{order:8s} label values after rounding: {[int(value) for value in values]}")
     assert (len(values) == 3) == (order == "nearest")
 
 # %% [markdown]
-# Label 1 exists in no subject, and cubic splines overshoot and invent more. Use `order="nearest"` for labels; or, better where precision counts,
+# Label 1 exists in no subject, and cubic splines overshoot beyond the smallest and the largest label. Worse, because it looks right: between
+# background and white matter a value of 1.5 rounds to 2, and the white matter gets a thin rim of "grey matter". Use `order="nearest"` for labels; or, better where precision counts,
 # resample the *fraction* of each class linearly and take the largest.
 #
 # **A file that is not what it says.** Truncated downloads are the commonest fault of all. Let us cut a file in half:
