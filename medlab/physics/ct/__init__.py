@@ -1,0 +1,1 @@
+"""Computed tomography: X-rays, projections, reconstruction, artifacts."""
