@@ -43,7 +43,7 @@ sync: $(READY) ## write each lesson's .ipynb, exercises and checked outputs from
 	$(BIN)/python -m book.sync $(ARGS)
 
 bench: $(READY) ## measure against peers, side by side
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS) || exit 1; done
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file $(ARGS) || exit 1; done
 
 colab: ## run every lesson at the ci profile with the Python that is there (Colab, a hub), its torch kept
 	$(PYTHON) -m pip install --quiet ".[book,test]"

@@ -9,24 +9,18 @@ is measured where it is installed (it knows no relaxation, and is checked withou
 `medlab/physics/mri/spins/train.py`.
 """
 
-import argparse
-import json
 import math
-import os
-import platform
-import statistics
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import torch
+from _measure import circumstances, common_arguments, in_turns, median, processor, write_record
 from torch import Tensor
 
-import medlab
 from medlab.physics.mri.spins import Spins, pulse_train
 
 STEP_MS = 10.0
@@ -46,7 +40,7 @@ class Row:
 
     @property
     def median(self) -> float:
-        return statistics.median(self.seconds)
+        return median(self.seconds)
 
 
 @dataclass(frozen=True)
@@ -146,11 +140,8 @@ def measure(problem: Problem, rounds: int, compiled: bool) -> list[Row]:
         end = peer(problem)
         first_call = time.perf_counter() - start
         rows.append(Row(name, [], float((end - expected).abs().max()), first_call))
-    for _ in range(rounds):
-        for row in rows:
-            start = time.perf_counter()
-            peers[row.name][0](problem)
-            row.seconds.append(time.perf_counter() - start)
+    for name, seconds in in_turns({name: partial(peer, problem) for name, (peer, _) in peers.items()}, rounds).items():
+        next(row for row in rows if row.name == name).seconds.extend(seconds)
     return rows
 
 
@@ -165,40 +156,11 @@ def show(rows: list[Row]) -> None:
         )
 
 
-def record(rows: list[Row], options: argparse.Namespace) -> dict:
-    """What another machine needs to judge these numbers."""
-    return {
-        "benchmark": "spins",
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()},
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "medlab": medlab.__version__,
-        },
-        "threads": torch.get_num_threads(),
-        "problem": {"spins": options.spins, "steps": options.steps, "step_ms": STEP_MS, "seed": options.seed},
-        "rows": [asdict(row) | {"median": row.median} for row in rows],
-    }
-
-
-def processor() -> str:
-    """The processor's name where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = common_arguments(__doc__.splitlines()[0])
     parser.add_argument("--spins", type=int, default=100_000)
     parser.add_argument("--steps", type=int, default=1_000)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-compile", action="store_true", help="leave the compiled train out")
-    parser.add_argument("--json", type=Path, help="write the record to this file")
     options = parser.parse_args()
     for name in ("spins", "steps", "rounds"):
         if getattr(options, name) < 1:
@@ -207,9 +169,9 @@ def main() -> int:
     print(f"{options.spins:,} spins x {options.steps:,} steps, {processor()}, {torch.get_num_threads()} threads")
     show(rows)
     if options.json:
-        part = options.json.with_name(options.json.name + ".part")
-        part.write_text(json.dumps(record(rows, options), indent=2) + "\n", encoding="utf-8")
-        part.replace(options.json)
+        problem = {"spins": options.spins, "steps": options.steps, "step_ms": STEP_MS, "seed": options.seed}
+        results = [asdict(row) | {"median": row.median} for row in rows]
+        write_record(options.json, circumstances("spins", problem) | {"rows": results})
     wrong = [row.name for row in rows if not row.deviation < TOLERANCE]
     if wrong:
         print(f"deviation above {TOLERANCE}: {', '.join(wrong)}", file=sys.stderr)

@@ -56,6 +56,16 @@ def shepp_logan(*, contrast: bool = True) -> list[Ellipse]:
     return [Ellipse(value, *shape) for value, shape in zip(values, shapes, strict=True)]
 
 
+def soft_head() -> list[Ellipse]:
+    """Four large shapes of moderate contrast: a head without a shell, kinder to every projector than `shepp_logan`."""
+    return [
+        Ellipse(1.0, 0.69, 0.92),
+        Ellipse(-0.3, 0.3, 0.22, x=0.1, y=0.3, angle_deg=20),
+        Ellipse(0.4, 0.1, 0.3, x=-0.3, y=-0.1, angle_deg=-15),
+        Ellipse(0.5, 0.12, 0.12, x=0.25, y=-0.4),
+    ]
+
+
 def draw(ellipses: Sequence[Ellipse], size: int, *, finer: int = 8) -> Tensor:
     """The phantom as an image (size, size), float32: the mean of each pixel over finer x finer points."""
     _refuse_below_one(size, "size")

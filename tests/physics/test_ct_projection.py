@@ -7,16 +7,10 @@ import torch
 
 from medlab.physics.ct.angles import evenly_spaced
 from medlab.physics.ct.projection import ConeBeam, FanBeam, ParallelBeam
-from medlab.physics.phantoms import Ellipse, draw, line_integrals, shepp_logan
+from medlab.physics.phantoms import Ellipse, draw, line_integrals, shepp_logan, soft_head
 from tests.physics.battery import check_gradients, check_operator, check_refusals
 
-# Soft shapes of a head, without the thin bright shell of Shepp and Logan.
-HEAD = [
-    Ellipse(1.0, 0.69, 0.92),
-    Ellipse(-0.3, 0.3, 0.22, x=0.1, y=0.3, angle_deg=20),
-    Ellipse(0.4, 0.1, 0.3, x=-0.3, y=-0.1, angle_deg=-15),
-    Ellipse(0.5, 0.12, 0.12, x=0.25, y=-0.4),
-]
+HEAD = soft_head()
 
 
 def random_angles(seed, views, span=360.0):
