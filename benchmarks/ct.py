@@ -152,24 +152,21 @@ def deepinv_peer(task: Task) -> Peer | None:
     except Exception:  # it imports much that may be missing
         return None
     size = task.size
-    radon = Radon(in_size=size, theta=task.angles.float(), circle=False, device=task.device)
+    # circle=True: otherwise it pads the image off its centre.
+    radon = Radon(in_size=size, theta=task.angles.float(), circle=True, device=task.device)
     image = task.image.flip(1).T[None, None].contiguous()
-    with torch.no_grad():
-        detectors = radon(image).shape[2]
-    offsets = torch.arange(detectors, dtype=torch.float64) - (detectors - 1) / 2
+    offsets = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
 
     def both() -> Tensor:
         leaf = image.clone().requires_grad_()
         radon(leaf).square().sum().backward()
         return leaf.grad
 
-    def judge(found: Tensor) -> float:
-        """At its best of the signs and half-pixel shifts that such code is written with."""
-        sinogram = found[0, 0].T
-        candidates = [(way, shift) for way in (sinogram, sinogram.flip(1)) for shift in (-0.5, 0.0, 0.5)]
-        return min(task.error(way, offsets + shift) for way, shift in candidates)
+    def project() -> Tensor:
+        with torch.no_grad():
+            return radon(image)[0, 0].T
 
-    return Peer("deepinv", torch.no_grad()(lambda: radon(image)), judge, both=both)
+    return Peer("deepinv", project, lambda found: task.error(found, offsets), both=both)
 
 
 def traffic_bytes(scanner: ParallelBeam) -> int:
