@@ -23,6 +23,13 @@ from medlab.physics.mri.spins.inhomogeneity import (
     spaced_lorentzian_hz,
     t2_star_ms,
 )
+from medlab.physics.mri.spins.selective import (
+    ShapedPulse,
+    gradient_for_slice,
+    refocusing_profile,
+    select_slice,
+    windowed_sinc,
+)
 from medlab.physics.mri.spins.sequences import (
     free_induction_decay,
     inversion_recovery,
@@ -46,6 +53,7 @@ __all__ = [
     "Pulse",
     "Read",
     "Recording",
+    "ShapedPulse",
     "Spins",
     "Spoil",
     "apply_propagator",
@@ -53,6 +61,7 @@ __all__ = [
     "ernst_angle_deg",
     "ernst_signal",
     "free_induction_decay",
+    "gradient_for_slice",
     "half_width_hz",
     "inversion_recovery",
     "larmor_frequency_mhz",
@@ -62,10 +71,13 @@ __all__ = [
     "propagator",
     "pulse_train",
     "read_at",
+    "refocusing_profile",
     "rotation",
     "run",
+    "select_slice",
     "spaced_lorentzian_hz",
     "spin_echo",
     "spoiled_gradient_echo",
     "t2_star_ms",
+    "windowed_sinc",
 ]
