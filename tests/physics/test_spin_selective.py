@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.signal import windows
 from torch.autograd import gradcheck
 
 from medlab.physics.mri.spins import (
@@ -43,6 +44,17 @@ def test_a_small_flip_gives_the_fourier_transform_of_the_pulse(window):
     torch.testing.assert_close(profile, expected, atol=1e-7 * math.radians(0.01), rtol=0)
     # In the middle it is the flip angle itself, about y, so along x.
     assert abs(complex(profile[150]) - math.radians(0.01)) < 1e-11
+
+
+@pytest.mark.parametrize(("window", "alpha"), [("none", 1.0), ("hann", 0.5), ("hamming", 0.54)])
+def test_the_waveform_is_a_sinc_under_its_window(window, alpha):
+    pulse = windowed_sinc(90.0, DURATION, TIME_BANDWIDTH, window=window, steps=100)
+    # SciPy's window has its ends on samples; ours are the middles of the steps, every other sample of a finer one.
+    taper = windows.general_hamming(201, alpha)[1::2]
+    shape = np.sinc(TIME_BANDWIDTH * pulse.time_ms.numpy() / DURATION) * taper
+    np.testing.assert_allclose(pulse.rf_hz.real.numpy(), 90 / 0.36 / DURATION * shape / shape.mean(), atol=1e-10)
+    assert pulse.duration_ms == pytest.approx(DURATION)
+    assert pulse.peak_ut == pytest.approx(float(pulse.rf_hz.abs().max()) / GAMMA_MHZ_PER_T)
 
 
 def test_on_resonance_it_is_a_plain_pulse():

@@ -106,7 +106,8 @@ def wide(tensor: Tensor) -> Tensor:
 
 
 def together(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """The tensors on one device: that of the first which is not on the CPU."""
+    """The tensors as `wide` makes them, on one device: that of the first which is not on the CPU and has float64."""
+    tensors = tuple(wide(tensor) for tensor in tensors)
     device = choose_device(tensors)
     return tuple(tensor.to(device) for tensor in tensors)
 

@@ -24,9 +24,9 @@ from medlab.physics.mri.spins.arguments import (
     as_finite,
     as_relaxation_times,
     broadcast_shape,
+    choose_device,
     choose_dtype,
     together,
-    wide,
 )
 
 
@@ -43,7 +43,7 @@ def pulse_coefficients(flip_angle_deg: Real, phase_deg: Real) -> tuple[Tensor, T
     """
     flip, phase = together(as_finite(flip_angle_deg, "flip_angle_deg"), as_finite(phase_deg, "phase_deg"))
     broadcast_shape(flip_angle_deg=flip, phase_deg=phase)
-    angle, axis = torch.deg2rad(wide(flip)), torch.deg2rad(wide(phase))
+    angle, axis = torch.deg2rad(flip), torch.deg2rad(phase)
     direction = torch.polar(torch.ones_like(axis), axis)
     keep, sine = torch.cos(angle / 2).square(), torch.sin(angle)
     return keep, torch.sin(angle / 2).square() * direction.square(), -1j * sine * direction, torch.cos(angle)
@@ -84,7 +84,7 @@ def evolution_coefficients(
     time = as_duration(time_ms)
     t1, t2, off_resonance = _spin_properties(t1_ms, t2_ms, off_resonance_hz)
     broadcast_shape(time_ms=time, t1_ms=t1, t2_ms=t2, off_resonance_hz=off_resonance)
-    time, t1, t2, off_resonance = (wide(tensor) for tensor in together(time, t1, t2, off_resonance))
+    time, t1, t2, off_resonance = together(time, t1, t2, off_resonance)
     size, phase = torch.exp(-time / t2), 2e-3 * math.pi * off_resonance * time
     spin = torch.complex(size * torch.cos(phase), size * torch.sin(phase))
     return spin, torch.exp(-time / t1), -torch.expm1(-time / t1)
@@ -111,14 +111,13 @@ def propagator(
     named = {"rf_hz[0]": as_finite(rf_hz[0], "rf_hz[0]"), "rf_hz[1]": as_finite(rf_hz[1], "rf_hz[1]")}
     named |= {"time_ms": time, "t1_ms": t1, "t2_ms": t2, "off_resonance_hz": off_resonance}
     broadcast_shape(**named)
-    moved = together(*named.values())
-    bx, by, time, t1, t2, off_resonance = torch.broadcast_tensors(*(wide(tensor) for tensor in moved))
+    bx, by, time, t1, t2, off_resonance = torch.broadcast_tensors(*together(*named.values()))
     wx, wy, wz = (2e-3 * math.pi * frequency for frequency in (bx, by, off_resonance))
     r1, r2, zero = 1 / t1, 1 / t2, torch.zeros_like(time)
     rows = [[-r2, -wz, wy, zero], [wz, -r2, -wx, zero], [-wy, wx, -r1, r1], [zero, zero, zero, zero]]
     generator = torch.stack([torch.stack(row, -1) for row in rows], -2)
     solution = torch.linalg.matrix_exp(generator * time[..., None, None])
-    return solution.to(dtype).to(moved[0].device)
+    return solution.to(dtype).to(choose_device(named.values()))
 
 
 def apply_propagator(matrix: Tensor, magnetisation: Tensor, proton_density: Real = 1.0) -> Tensor:
