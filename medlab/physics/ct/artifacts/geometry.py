@@ -45,7 +45,7 @@ def moved_sinogram(images: Tensor, scanner: ParallelBeam, shift_mm: Tensor, turn
     frequency = torch.fft.rfftfreq(length, dtype=torch.float64)
     phase = torch.polar(torch.ones(1, dtype=torch.float64), -2 * math.pi * away[:, None] * frequency)
     spectrum = torch.fft.rfft(sinogram, n=length, dim=-1)
-    moved = torch.fft.irfft(spectrum * phase.to(spectrum), n=length, dim=-1)
+    moved = torch.fft.irfft(spectrum * phase.to(spectrum.dtype).to(spectrum.device), n=length, dim=-1)
     return moved[..., : scanner.detectors]
 
 
@@ -85,4 +85,4 @@ def truncated(sinograms: Tensor, scanner: ParallelBeam, radius_mm: float, extend
     nearest = torch.arange(len(place)).clamp(int(kept[0]), int(kept[-1]))
     beyond = ((place.abs() - place[nearest].abs()) / (radius / 2)).clamp(0, 1)
     fall = torch.cos(beyond * math.pi / 2).square()
-    return sinograms[..., nearest.to(sinograms.device)] * fall.to(sinograms)
+    return sinograms[..., nearest.to(sinograms.device)] * fall.to(sinograms.dtype).to(sinograms.device)

@@ -48,8 +48,9 @@ def hardened_sinogram(
     """
     strength = as_share(strength, "strength")
     measured = line_integral(transmission(paths_mm, materials, spectrum, detector), floor)
-    first = torch.tensor([effective_attenuation_per_cm(material, spectrum, detector) for material in materials])
-    straight = (paths_mm / 10) @ first.to(paths_mm.dtype).to(paths_mm.device)
+    first = [effective_attenuation_per_cm(material, spectrum, detector) for material in materials]
+    first = torch.tensor(first, dtype=paths_mm.dtype, device=paths_mm.device)
+    straight = (paths_mm / 10) @ first
     return measured if strength == 1 else straight + strength * (measured - straight)
 
 

@@ -66,7 +66,7 @@ def with_gains(line_integrals: Tensor, gains: Tensor) -> Tensor:
         raise ValueError(f"gains has shape {tuple(gains.shape)}, expected {tuple(p.shape[-1:])}, one a detector")
     if not bool((gains > 0).all()):
         raise ValueError(f"gains contains {float(gains.min()):g}, expected numbers above 0")
-    return p - torch.log(gains).to(p)
+    return p - torch.log(gains).to(p.dtype).to(p.device)
 
 
 def draw_gains(detectors: int, strength: float, generator: torch.Generator) -> Tensor:

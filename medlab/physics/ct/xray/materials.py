@@ -14,6 +14,8 @@ import xraydb
 
 from medlab.physics.ct.xray.arguments import as_not_negative, as_positive_number
 
+WATER_20_G_PER_CM3, WATER_37_G_PER_CM3 = 0.99821, 0.99333
+
 
 @dataclass(frozen=True, eq=False)
 class Material:
@@ -108,9 +110,6 @@ def at_body_temperature(base: "str | Material") -> Material:
     base = find(base)
     density = base.density_g_per_cm3 * WATER_37_G_PER_CM3 / WATER_20_G_PER_CM3
     return Material(f"{base.name} at 37 °C", density, base.mass_fractions, base.source)
-
-
-WATER_20_G_PER_CM3, WATER_37_G_PER_CM3 = 0.99821, 0.99333
 
 
 def find(material: "str | Material") -> Material:
