@@ -194,7 +194,7 @@ for ax, (name, signal) in zip(axes.flat, protocol.items(), strict=True):
     draw(ax, image_of(signal), name)
 show(
     figure,
-    caption="A protocol at 3 T, times in ms. The synthetic lesion beside the ventricle on the left of each picture (the patient's right) melts into the "
+    caption="A protocol at 3 T, times in ms. The synthetic lesion beside the ventricle on the left of each picture (the patient's right) is hard to tell from the "
     "fluid in the T2-weighted image and stands alone in the FLAIR.",
     alt="Six axial brain slices with different contrasts; a lesion beside the ventricle is bright and isolated only in the fourth, the FLAIR",
 )
@@ -463,7 +463,7 @@ run.record("contrast_reuse_low", (ours / spoiled).min(), low=2, high=4, digits=1
 run.record("contrast_reuse_high", (ours / spoiled).max(), low=10, high=25, digits=0)
 
 # %% [markdown]
-# In the same time balanced SSFP gives from {glue:text}`contrast_reuse_low` to {glue:text}`contrast_reuse_high` times the signal of a spoiled echo, with a contrast close to T2/T1: fluid is brightest. Its price is that
+# In the same time balanced SSFP gives from {glue:text}`contrast_reuse_low` to {glue:text}`contrast_reuse_high` times the signal of the spoiled echo of the first figure, with a contrast that follows T2/T1 and the density: fluid is brightest. Its price is that
 # it tolerates no off-resonance: dark bands appear where the spins turn by half a turn in a TR, 100 Hz here.
 #
 # ## Cutting a slice
@@ -529,7 +529,7 @@ run.record("contrast_width_none", widths["none"], low=4.0, high=6.5, unit="mm", 
 # %% [markdown]
 # At half height the excited slice is {glue:text}`contrast_width_hann` thick with the window and {glue:text}`contrast_width_none` without. At 90° the small-angle equation no longer holds, and yet
 # the profile is close to it; at 180° it is not. A spin-echo slice is the product of the middle and the right profile, so its
-# neighbours must keep a gap or be excited in another order, else slices steal each other's magnetisation.
+# slice is thinner than either. And since each profile has tails, neighbours must keep a gap or be excited in another order, else slices steal each other's magnetisation.
 #
 # ## Noise
 #
@@ -539,7 +539,7 @@ run.record("contrast_width_none", widths["none"], low=4.0, high=6.5, unit="mm", 
 # $$ \mathrm{SNR} \;\propto\; B_0\; \Delta x\,\Delta y\,\Delta z\; \sqrt{\frac{N_x N_y N_z\, \mathrm{NEX}}{\mathrm{BW}_r}}\; S, $$ (contrast-snr)
 #
 # where $N_x N_y N_z$ is the number of samples, NEX the number of {term}`averages`, $\mathrm{BW}_r$ the bandwidth of the receiver, and $S$ the signal of the tissue. The root holds the time during which the
-# receiver was open. Nothing else counts.
+# receiver was open: of all settings of the readout, only that time counts.
 #
 # **Predict.** A scan with voxels of 1 mm takes 5 minutes. You want half a millimetre in every direction over the same field of view, at the same SNR and bandwidth. Samples come eightfold by themselves. How long will it take?
 
@@ -744,7 +744,7 @@ table(
         ["closed equations against settled spins, largest error", "0", f"{error_equation:.1e}"],
         ["TI that nulls fluid, TR 9000, TE 100 ms (equation; found by following spins)", f"{null_law:.1f} ms", f"{null_found:.1f} ms"],
         ["fluid in the FLAIR, relative to white matter (Hajnal 1992: suppressed)", "0", f"{residual:.1e}"],
-        ["T1-weighted, TI 700 ms: order of signals", "white > grey > fluid", "; ".join(t1_orders)],
+        ["T1-weighted, TI 700 ms: order of signals, with their sign", "white > grey > fluid", "; ".join(t1_orders)],
         ["T2-weighted, TE 100 ms: order of signals", "fluid > grey > white", "; ".join(t2_orders)],
         ["grey to white matter, FLAIR against T2-weighted (thesis section 3.1.4)", "similar contrast", f"{float(flair[1] / flair[0]):.2f} against {float(t2_weighted[1] / t2_weighted[0]):.2f}"],
         ["Ernst angle of white matter, TR 15 ms (Ernst 1966; found by following spins)", f"{ernst_angle_deg(15.0, 1084.0):.1f}°", f"{best_white:.1f}°"],
@@ -773,8 +773,8 @@ assert all(one.endswith("fluid > grey > white") for one in t2_orders)
 # %% [markdown]
 # **Exactness.** The closed equations and the spins agree to {glue:text}`contrast_error_equation` in 64 bits; followed spins lose their fluid at {glue:text}`contrast_null_found`.
 #
-# **Signs.** With an inversion the T1-weighted order holds at both fields; with the short spin echo of the first figure it holds at 3 T only, for the reason given above. The T2-weighted
-# order is the same everywhere. What the thesis says of FLAIR is right for the lesion and for the order, and too kind for grey and white matter.
+# **Signs.** With an inversion the T1-weighted order holds at both fields, as long as the sign is kept (in magnitude it turns around near this TI); with the short spin echo of the first figure it holds at 3 T only, for the reason given above. The T2-weighted
+# order is the same everywhere. What the thesis says of FLAIR is right for the order and too kind for the size: against white matter, grey matter and the lesion both lose more than a third of their factor. What is won is that fluid is gone.
 #
 # **Noise.** Sixteen averages gain {glue:text}`contrast_gain_nex16`, voxels of 2 mm {glue:text}`contrast_gain_2mm` and of 4 mm {glue:text}`contrast_gain_4mm`: the law in all digits that the seeds can show. (Four times
 # the area, but a quarter of the samples: twice the SNR.) The law is no deep truth here, since it is the noise model that we put in; what the experiment shows is that *nothing else* enters.
@@ -869,7 +869,7 @@ print(f"{100 * float(left):.0f} % of the signal of grey matter is left")
 # ### Exercise 2: what a quiet image costs
 #
 # A 3D scan at 1 mm with SNR 20 takes 4 minutes. You have 8 minutes. Give two ways to spend them and the SNR of each. Then: by how much must you lower the receiver's
-# bandwidth to gain as much as going from 1.5 T to 3 T?
+# bandwidth to gain as much as equation {eq}`contrast-snr` gives for going from 1.5 T to 3 T?
 #
 # <details class="hint"><summary>Hint</summary>
 #
@@ -1024,10 +1024,10 @@ quiz(
 # ## In short
 #
 # - A voxel shows the mixture of its tissues' signals; contrast is their difference, and it can be zero.
-# - T1 and density pull grey and white matter in opposite directions. Where T1 differs little (1.5 T), an inversion does what a short TR cannot.
+# - T1 and density pull grey and white matter in opposite directions. Where T1 differs little (1.5 T), an inversion (with its sign kept) does what a short TR cannot.
 # - An inversion nulls a T1. For finite TR the null comes earlier than $T_1 \ln 2$, for fluid by half a second; a FLAIR lives on this number.
 # - A pulse under a gradient excites its Fourier transform: duration, lobes and gradient set the thickness, a window trades ripples for soft edges.
-# - SNR is voxel volume times the square root of the listening time, times the field. Halving a voxel's side in 3D costs a factor of 8.
+# - SNR is voxel volume times the square root of the listening time, times the field. Halving a voxel's side in 3D costs a factor of 8 in the same listening time.
 # - Magnitudes have a floor of $1.25\,\sigma$. Average before taking them.
 #
 # ## Data and limits

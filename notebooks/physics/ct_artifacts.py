@@ -360,7 +360,7 @@ for ax, (name, image) in zip(axes[1:], metals.items(), strict=True):
     draw_head(ax, image, f"clip of {name}", sides=False)
 show(
     figure,
-    caption="What water correction cannot mend. Left: the dark band between two bones (−60 to 60 HU). Right: a clip of 6 mm across, of three metals, without any noise. Broad dark and bright streaks join the metal with the skull. The fine rays between them are another artefact of this page: for an edge this sharp, the views are too few.",
+    caption="What water correction cannot mend. Left: the dark band between two bones (−60 to 60 HU). Right: a clip of 6 mm across, of three metals, without any noise. Broad dark and bright streaks join the metal with the skull. The fine rays between them are another artefact of this page: pixels and detector elements are too coarse for an edge this sharp.",
     alt="A disc with two white rods and a dark band between them; three heads with ever stronger stars of dark and bright streaks around a clip",
 )
 run.record("ctart_band", band, low=-120, high=-8, unit="HU", digits=0)
@@ -371,12 +371,12 @@ for name, image in metals.items():
     run.record(f"ctart_metal_{name}", damage[name], low=0.1, high=3000, unit="HU", digits=0)
 
 # %% [markdown]
-# The band is {glue:text}`ctart_band` deep. Metal is the same in the extreme {cite}`deman1999`: within 25 mm of the clip, the image is wrong by {glue:text}`ctart_metal_titanium` (standard deviation) for titanium, {glue:text}`ctart_metal_steel` for steel
+# The band is {glue:text}`ctart_band` deep. Metal is the same in the extreme {cite}`deman1999`: within 25 mm of the clip, the image is wrong by {glue:text}`ctart_metal_titanium` (standard deviation; for titanium most of it is the coarse grid's, not hardening) for titanium, {glue:text}`ctart_metal_steel` for steel
 # and {glue:text}`ctart_metal_amalgam` for amalgam. The brain's whole window is 80 HU wide. On a real scanner come noise and scatter, since hardly a photon passes.
 #
 # ## At the detector: starvation, scatter, rings
 #
-# **{term}`Photon starvation <photon starvation>`.** The {term}`attenuation` law is merciless: what arrives is $N_0 e^{-p}$, and the noise of a line integral grows with its exponential,
+# **{term}`Photon starvation <photon starvation>`.** The {term}`attenuation` law is merciless: what arrives is $N_0 e^{-p}$, and the noise of a line integral grows with the root of its exponential,
 #
 # $$ \operatorname{sd}(p) = \sqrt{e^{p}/N_0}. $$ (ctart-starvation)
 #
@@ -766,7 +766,7 @@ run.record("ctart_wrong_level", level, low=-400, high=400, unit="HU", digits=0)
 #
 # </details>
 #
-# ### Exercise 2: how deep is the cup?
+# ### Exercise 2: how much does a ray lose?
 #
 # Use equation {eq}`ctart-hardening` to estimate by how many per cent the mean of $\mu$ along the diameter of an 18 cm bottle is too small, if the standard deviation of $\mu$ over the beam is 8 % of its mean of 0.21 /cm. Why is the true value smaller?
 #
@@ -782,7 +782,7 @@ run.record("ctart_wrong_level", level, low=-400, high=400, unit="HU", digits=0)
 # </details>
 # <details class="solution"><summary>Solution</summary>
 #
-# $\frac12 \cdot 0.0064 \cdot 0.21 \cdot 18 = 0.012$: 1.2 %, or 12 HU. The next term of the series is positive where the soft photons are few and strongly absorbed: once they are gone, the beam hardens no more. (The beam of this page has a larger spread of $\mu$.)
+# $\frac12 \cdot 0.0064 \cdot 0.21 \cdot 18 = 0.012$: 1.2 %, or 12 HU. The next term of the series is positive where the soft photons are few and strongly absorbed: once they are gone, the beam hardens no more. (The beam of this page has a larger spread of $\mu$, where the series needs more terms. And filtered back-projection makes the middle a little darker than the ray through it.)
 #
 # </details>
 #

@@ -389,8 +389,8 @@ explore(
 )
 
 # %% [markdown]
-# Three things to take along. Contrast lives in the middle: already 5 % of the lines show which tissue is bright. Edges live outside, but only those across the direction that was
-# measured: front and back of the head, not its sides. And skipping lines does not blur at all; it makes copies, one for each line skipped.
+# Three things to take along. Contrast lives in the middle: already 5 % of the lines show which tissue is bright. Edges live outside; and since we leave out lines along
+# $k_y$ only, the edges that suffer are those across $y$: front and back of the head, not its sides. And skipping lines does not blur at all; it makes copies, one for each line skipped.
 #
 # ## Half is nearly enough
 #
@@ -540,7 +540,7 @@ run.record("kspace_radial_sparse", 100 * sparse_error, low=2, high=60, unit="%",
 #
 # ## The experiment: what does a missing line cost?
 #
-# All of these ways to save lines on one brain, with noise, at the same number of lines. For one coil: the middle alone, an even comb, random lines with the same chance for each,
+# All of these ways to save lines on one brain, with noise, at the same number of lines (SENSE has 16 lines of the middle more). Missing lines are zero, and nothing is scaled up for them. For one coil: the middle alone, an even comb, random lines with the same chance for each,
 # random lines that are denser in the middle {cite}`lustig2007`, and 5/8 to 3/4 filled by symmetry. For eight coils: the even comb with SENSE, by conjugate gradients on the normal equations.
 #
 # **Predict.** Which of the methods with one coil has the smallest error at a third of the lines? Is it the one that you would want to look at?
@@ -713,7 +713,6 @@ table(
         ["spins under gradients against the FFT, 64 bits", "0", f"{wide_error:.0e}"],
         ["gridded against direct sum at radial samples", "below 10<sup>−5</sup>", f"{gridding_error:.0e}"],
         ["random third of the lines: size of what a point leaves elsewhere", f"{sidelobe_theory:.4f}", f"{sidelobe:.4f}"],
-        ["even comb, a third of the lines: size of each copy", "1", "1"],
         ["noise floor, root of squares, in standard deviations (Roemer 1990: a chi distribution)", f"{chi_floor:.3f}", plain(floors["squares"])],
         ["noise floor, weighted: Rice", f"{math.sqrt(math.pi / 2):.3f}", plain(floors["weighted"])],
         ["error in the brain, root of squares (shading taken out)", "larger", percent(signal_errors["squares"])],
@@ -739,11 +738,11 @@ for key, method in zip(("middle", "comb", "even", "dense", "sense"), plans, stri
 # %% [markdown]
 # **Exactness.** Energy is kept to {glue:text}`kspace_parseval`, and the nonuniform transform follows the direct sum to {glue:text}`kspace_gridding`.
 #
-# **Missing lines.** With a third of the lines, the comb errs by {glue:text}`kspace_error_comb`: two ghosts as strong as the brain. Even random lines err by {glue:text}`kspace_error_even`, hardly less, since as much
+# **Missing lines.** With a third of the lines, the comb errs by {glue:text}`kspace_error_comb`: the brain at a third of its brightness, and two ghosts as strong as it. Even random lines err by {glue:text}`kspace_error_even`, which the seeds cannot tell from the comb, since as much
 # energy is missing; but it is spread thin. A single point leaves {glue:text}`kspace_sidelobe` of itself elsewhere (theory {glue:text}`kspace_sidelobe_theory`), like noise, which a reconstruction that knows what images look like can
 # remove. That is compressed sensing {cite}`lustig2007`, and later lessons do it by learning. The middle alone errs by only {glue:text}`kspace_error_middle`, and dense-in-the-middle by {glue:text}`kspace_error_dense`: a root mean square likes blur. It is
-# not the measure of a reader who looks for a small lesion; do not choose by it alone. Eight coils with the same comb err by {glue:text}`kspace_error_sense`, without blur and without a ghost: what is left is noise. The curve also shows their limit.
-# At a fourth of the lines four places share a voxel, the eight loops do not tell them well apart, and the noise grows.
+# not the measure of a reader who looks for a small lesion; do not choose by it alone. Eight coils with the same comb and those lines of the middle err by {glue:text}`kspace_error_sense`, without blur and without a ghost: what is left is mostly noise. The curve also shows their limit.
+# With every fourth line four places share a voxel, the eight loops do not tell them well apart, and the noise grows.
 #
 # **Two ways to combine.** In air the root of squares reads {glue:text}`kspace_floor_squares` standard deviations of noise where the weighted image reads {glue:text}`kspace_floor_weighted`: eight squares add up, and nothing
 # cancels. In bright tissue the two hardly differ.
@@ -751,7 +750,7 @@ for key, method in zip(("middle", "comb", "even", "dense", "sense"), plans, stri
 # ## Where it breaks
 #
 # **A shift too many.** An FFT has its zero at index 0, an image in the middle, so each transform is wrapped in two shifts: *inverse* shift before, shift after. For an even number of voxels
-# `fftshift` and `ifftshift` are the same, and code with the two swapped passes every test on 256 × 256. Then somebody scans 193 lines.
+# `fftshift` and `ifftshift` are the same, and code that uses `fftshift` for both passes every test on 256 × 256. Then somebody scans 193 lines.
 #
 # **Predict.** What do you see in the image if the two are swapped? And if one is left out?
 

@@ -483,7 +483,7 @@ explore(
 # | dark hole and bent edges near air or metal | susceptibility | field not uniform | each place has its own clock | spin echo, short TE, wide band |
 # | slow change of brightness | bias field | coils hear unevenly | each sample smeared over its neighbours | N4, coil calibration |
 # | the other side of the head laid over this one | fold-over | field of view too small | lines too far apart | larger field of view, other direction, coils |
-# | even stripes over all of the image | spike | spark | one sample too large | find the spark, replace the sample |
+# | even stripes over all tissue | spike | spark | one sample too large | find the spark, replace the sample |
 # | one broken line along phase encoding | zipper | transmitter in the room | one tone on every line | close the door, remove the device |
 # | grain, and grey air | noise | heat in the patient | on every sample alike | larger voxels, averages, better coil |
 #
@@ -711,7 +711,7 @@ run.record("artifact_jump_edge", 100 * damage["edge"], low=0.1, high=60, unit="%
 # </details>
 # <details class="solution"><summary>Solution</summary>
 #
-# (a) Stripes across the whole image, 40 of them from side to side, each running from back to front. (b) The head at 90 % and a ghost of 10 % half a field of view away, along phase encoding. (c) Half of the lines are left: waves of four voxels beside edges that run
+# (a) Stripes across the whole head, 40 of them from side to side, each running from back to front. (b) The head at 90 % and a ghost of 10 % half a field of view away, along phase encoding. (c) Half of the lines are left: waves of four voxels beside edges that run
 # across phase encoding, and half the resolution.
 #
 # </details>
@@ -829,7 +829,7 @@ quiz(
 # ## In short
 #
 # - Each artefact belongs to one step of the scan. Ask what it did to k-space, and its look follows.
-# - Gibbs: 9 % of the step, always; more lines make it thinner. Motion: ghosts along phase encoding, worst if it happens at the middle of k-space.
+# - Gibbs: 9 % of the step, always; more lines make it thinner. Motion: ghosts along phase encoding, worst if it happens near the middle of k-space.
 # - Susceptibility: lost signal grows with TE, displacement with 1/bandwidth. Fold-over, spike and zipper have addresses that can be computed.
 # - A bias field is smooth and multiplies; N4 removes most of it, with a mask.
 # - An augmentation with a physical strength is a simulation; it can be tested against a formula.

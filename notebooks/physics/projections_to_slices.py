@@ -334,7 +334,7 @@ show(
 )
 
 # %% [markdown]
-# `ParallelBeam` uses the theorem in its inside: it takes one padded FFT of the image, reads lines out of it with a short, exact interpolation kernel, and transforms them back. Its docstring says how.
+# `ParallelBeam` uses the theorem in its inside: it takes one padded FFT of the image, reads lines out of it with a short interpolation kernel, and transforms them back. Its docstring says how.
 # The theorem also explains a scanner's hunger for views: near the centre the lines lie close, far out they fan apart, and fine detail is what falls in between.
 #
 # ## Back-projection, and what it lacks
@@ -406,7 +406,7 @@ image = scanner.backproject(filtered) * math.pi / 360  # equation (slices-fbp)
 torch.testing.assert_close(image, fbp(data, scanner), rtol=1e-4, atol=1e-5)
 
 # %% [markdown]
-# Why the kernel, and not $|k|$ itself? The transform of the kernel is not quite zero at $k = 0$. With a true zero there, the mean of every view would be lost, and the image would be too dark by a constant.
+# Why the kernel, and not $|k|$ itself? The transform of the kernel, cut off at the detector's length, is not quite zero at $k = 0$. With a true zero there, the mean of every view would be lost, and the image would be too dark by a constant.
 #
 # Scanners then show the image in {term}`Hounsfield units <Hounsfield unit>` (thesis eq. 3.7; water is 0, air −1000):
 #
@@ -415,7 +415,7 @@ torch.testing.assert_close(image, fbp(data, scanner), rtol=1e-4, atol=1e-5)
 # ## Views, windows and noise
 #
 # The ramp lifts what is fine, and noise is finest of all. So the ramp is multiplied by a *window* that bends it down towards high frequencies: a little
-# (Shepp and Logan's sinc, {cite}`shepp1974`), more (cosine), or all the way to zero (Hann). Noise falls, and so does sharpness. Photons are counted as in the last lesson:
+# (Shepp and Logan's sinc, {cite}`shepp1974`), more (cosine), or to zero (cosine and, more softly, Hann). Noise falls, and so does sharpness. Photons are counted as in the last lesson:
 # a ray that sends out $N_0$ of them errs by $\sqrt{e^{p} / N_0}$.
 
 
@@ -594,7 +594,7 @@ print(f"RMSE of Shepp and Logan's head: fan {rmse_fan:.3f}, parallel {rmse_paral
 #
 # $$ y = A x + \varepsilon , $$ (slices-algebra)
 #
-# where $A$ holds the length of each ray in each pixel, and $\varepsilon$ is noise. The thesis calls this the way of modern algorithms, since $A$ may contain whatever we know about the scanner. Nobody
+# where $A$ holds what each pixel adds to each ray (in the simplest projector the length of the ray in the pixel), and $\varepsilon$ is noise. The thesis calls this the way of modern algorithms, since $A$ may contain whatever we know about the scanner. Nobody
 # writes $A$ down: for 256² pixels and 360 views it would have nearly nine thousand million entries. All that is needed is to apply it, and to apply its transpose, the
 # {term}`adjoint` $A^T$, which is defined by
 #
@@ -627,7 +627,7 @@ run.record(
 #
 # $$ x \leftarrow x + C A^T W\, (y - A x), $$ (slices-sirt)
 #
-# where $W$ divides by the row sums of $A$ (how long is the ray?) and $C$ by the column sums (how many rays meet this pixel?). **CGLS** {cite}`hestenes1952` looks for the same thing, the smallest $|y - Ax|^2$, but
+# where $W$ divides by the row sums of $A$ (how long is the ray?) and $C$ by the column sums (how many rays meet this pixel?). **CGLS** {cite}`hestenes1952` looks for the smallest $|y - Ax|^2$ without these weights, and
 # chooses its directions so that no step spoils an earlier one; it needs ten steps where SIRT needs a hundred.
 
 # %%
@@ -729,7 +729,7 @@ run.record("slices_fbp22", error_fbp, low=15, high=100, unit="%", digits=0)
 # %% [markdown]
 # Filtered back-projection is off by {glue:text}`slices_fbp22`, total variation by {glue:text}`slices_tv22` and still falling with every iteration. Candès, Romberg and Tao showed for this phantom and 22 radial lines of Fourier data that the minimiser is
 # *exactly* the image {cite}`candes2006` (by computing it; their theorem is about random frequencies). By equation {eq}`slices-theorem` these lines are our views. Do not be dazzled. The phantom is piecewise flat, the data have no noise, and they were made by the same
-# $A$ that solves for them, which is called an {term}`inverse crime`. The next section commits none of the three.
+# $A$ that solves for them, which is called an {term}`inverse crime`. The next section commits only the first of the three.
 #
 # ## The experiment: few views, few photons
 #
@@ -793,7 +793,7 @@ for ax, picture, title in zip(axes, pictures, titles, strict=True):
     ax.set_title(title, fontsize=10)
 show(
     figure,
-    caption=f"One draw of noise: {few_views} views, {photons:,} photons a ray, pixels of {256 // pixels} mm, window −150 to 250 HU. Total variation shows the clot best, and has wiped away the ventricles and furrows together with the noise.",
+    caption=f"One draw of noise: {few_views} views, {photons:,} photons a ray, pixels of {256 // pixels} mm, window −150 to 250 HU. Total variation shows the clot best, and has blurred the ventricles beyond recognition and furrows together with the noise.",
     alt="Five head slices with a clot: the truth, three reconstructions with streaks and grain, and one smooth reconstruction",
 )
 
@@ -843,7 +843,7 @@ run.record("slices_hann360", by_views[360]["hann"], low=0.01, high=0.07, digits=
 # **Windows.** Without noise and with enough views the ramp is best: {glue:text}`slices_ramp360`, against {glue:text}`slices_hann360` with Hann's window, which blurs the skull. With 24 views it is the other way round: the window blurs the streaks. There is no best window; there is one for each task.
 #
 # **Few views.** Filtered back-projection is off by {glue:text}`slices_few_fbp`. CGLS, stopped in time, reaches {glue:text}`slices_few_cgls`: algebra alone buys little. To know that attenuation is never negative
-# buys more ({glue:text}`slices_few_kept`, SIRT), since streaks outside the head may no longer pay for streaks inside. To know that a head is nearly flat in pieces buys most ({glue:text}`slices_few_tv`). What improves the image is not the solver; it is what we tell it. Sidky and Pan
+# buys more ({glue:text}`slices_few_kept`, SIRT), though not within the brain, as the next paragraph shows. To know that a head is nearly flat in pieces buys most ({glue:text}`slices_few_tv`). What improves the image is not the solver; it is what we tell it. Sidky and Pan
 # reconstruct cone-beam scans of few views with this very prior {cite}`sidky2008`.
 #
 # **What surprised us.** Look at the pictures before you believe the ranking. The error of the whole image is mostly that of the skull and of the air around it. At least 8 mm away from the skull, the four are off by {glue:text}`slices_brain_fbp`, {glue:text}`slices_brain_cgls`,
@@ -896,7 +896,7 @@ axes[2].plot(
 axes[2].set(xlabel="axis off by (pixels)", ylabel="RMSE", ylim=(0, None))
 show(
     figure,
-    caption=f"Left: reconstructed with an axis that is {axis_error_pixels:g} pixel off (the lower half, window 0 to 0.5): edges are doubled, and bright and dark veils run up and down through the head. Middle: told the truth, the same data give the right image. "
+    caption=f"Left: reconstructed with an axis that is {axis_error_pixels:g} pixel off (the lower half, window 0 to 0.5): edges are moved, and bright and dark veils run up and down through the head. Middle: told the truth, the same data give the right image. "
     "Right: the error against the shift.",
     alt="Phantom with doubled edges, the clean phantom, and a V-shaped curve of error against shift",
 )
@@ -905,7 +905,7 @@ run.record("slices_axis_half", half, low=0, high=1, digits=3)
 run.record("slices_axis_right", rmse(repaired, phantom), low=0, high=0.05, digits=3)
 
 # %% [markdown]
-# It is full of artefacts: {glue:text}`slices_axis_wrong` against {glue:text}`slices_axis_right` with the axis known. At $\theta$ and at $\theta + 180°$ the shift goes in opposite directions, so no shift of the image can satisfy all views. Half a pixel already costs {glue:text}`slices_axis_half`. And half a pixel
+# It is full of artefacts: {glue:text}`slices_axis_wrong` against {glue:text}`slices_axis_right` with the axis known. Each view would need the image moved along another direction, so no shift of the image can satisfy all of them; it mends a part. Half a pixel already costs {glue:text}`slices_axis_half`. And half a pixel
 # is lost easily: for images with an even number of pixels, scikit-image turns about pixel $n/2$, ASTRA and `medlab` about the point $(n-1)/2$ between pixels. Whoever projects with one and reconstructs with the other gets this picture. Exercise 4 finds the axis from the data.
 #
 # **Too few views** is the other way to break it, and you have seen it: 24 views instead of 360 cost about as much as a wrong axis.
@@ -1044,7 +1044,7 @@ judge(check_spread_view, spread_view)
 # </details>
 # <details class="solution"><summary>Solution</summary>
 #
-# The centre of mass of a view, $\bar s(\theta) = \sum_j s_j\\, p(\theta, s_j) / \sum_j p(\theta, s_j)$, is the shadow of the object's centre of mass. So it follows a sine about the axis: $\bar s(\theta) = \bar x\cos\theta + \bar y\sin\theta + s_0$. Its mean over a full turn is $s_0$. Scanners for small
+# The centre of mass of a view, $\bar s(\theta) = \sum_j s_j\, p(\theta, s_j) / \sum_j p(\theta, s_j)$, is the shadow of the object's centre of mass. So it follows a sine about the axis: $\bar s(\theta) = \bar x\cos\theta + \bar y\sin\theta + s_0$. Its mean over a full turn is $s_0$. Scanners for small
 # samples can be calibrated like this; it needs every view to see the whole object.
 #
 # </details>

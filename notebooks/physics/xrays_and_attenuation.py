@@ -223,7 +223,7 @@ show(
 # %% [markdown]
 # It ends at 120 keV, because a photon cannot have more energy than the electron that made it. Lines need 69.5 kV. (Their energies are xraydb's tables; how they grow with voltage is a
 # published law {cite}`green1968`; how many there are in all we set once by comparison with the program SpekPy {cite}`bujila2020`, with which the whole spectrum agrees within
-# about one per cent of its photons at 100 and 120 kV.) The wavelength of these photons is tiny:
+# about one per cent of its photons at 100 and 120 kV, and its half-value layer within two or three.) The wavelength of these photons is tiny:
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -321,7 +321,7 @@ run.record(
 # %% [markdown]
 # Up to {glue:text}`xray_crossing_water` in water and {glue:text}`xray_crossing_bone` in compact bone. In the middle of a head the photons of a CT beam have {glue:text}`xray_mean_energy` on
 # average, and there Compton scattering makes {glue:text}`xray_compton_water` of the attenuation of water and {glue:text}`xray_compton_bone` of that of bone. So the sentence holds for mammography, not for
-# CT of soft tissue. What *is* true: the photoelectric effect makes most of the *contrast* of bone, iodine and metal, because it is the one that looks at the atomic number.
+# CT of soft tissue. What *is* true: the photoelectric effect makes most of the *contrast* of bone, iodine and metal, because it depends most steeply on the atomic number.
 #
 # ## The law of Beer and Lambert
 #
@@ -452,7 +452,7 @@ explore(
 
 # %% [markdown]
 # The voltage: from 140 to 80 kV iodine gains more than half, which is why vessels are scanned at low voltage where the patient is slim. Filtering moves it little.
-# Grey and white matter differ by a few HU at any voltage, and by more at low ones: white matter has more carbon and less oxygen, and only the photoelectric effect cares.
+# Grey and white matter differ by a few HU at the usual voltages, and by more at low ones: white matter has more carbon and less oxygen. The photoelectric effect and Rayleigh scattering see that, Compton scattering does not.
 #
 # ## The scale of Hounsfield
 #
@@ -485,7 +485,7 @@ for ax, name in zip(axes, ("stroke", "brain", "subdural", "bone"), strict=True):
 show(
     figure,
     caption="One image, four windows. In the stroke window grey and white matter part, in the bone window the brain is one flat grey. The subdural window is wide enough to tell fresh blood from bone, which are "
-    "both white in the brain window.",
+    "both white in the stroke window.",
     alt="The same head slice four times: high contrast in the brain, less, still less, and only the skull visible",
 )
 
@@ -774,7 +774,7 @@ run.record("xray_hardening", 100 * short, low=-0.001, high=25, unit="%", digits=
 #
 # ### Exercise 3: a dose for a task, in code
 #
-# A clot of 5 mm changes the line integral of a ray by a small $\Delta p$. Write `photons_needed(line_integral, difference, factor)`: how many photons $N_0$ the open ray needs so that the noise of $p$ is `difference / factor`. Use it for a head ($p = 4.5$), a
+# A clot of 5 mm changes the line integral of a ray by a small $\Delta p$. Write `photons_needed(line_integral, difference, factor)`: how many photons $N_0$ the open ray needs so that the noise of $p$ is `difference / factor`. Use it for a large head ($p = 4.5$), a
 # clot that is 40 HU brighter than the brain over 5 mm (about $\Delta p = 0.004$) and a factor of 3.
 #
 # <details class="hint"><summary>Hint</summary>
@@ -858,7 +858,7 @@ quiz(
         "Why is bone so much brighter than brain?",
         (
             "Only because it is denser",
-            "Its density is 1.9 times that of water, which alone would give about 800 HU at most; compact bone has far more.",
+            "Its density is 1.9 times that of water, which alone would give about 900 HU at most; compact bone has far more.",
         ),
         right(
             "It is denser, and its calcium absorbs photoelectrically",
