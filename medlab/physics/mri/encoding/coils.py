@@ -24,8 +24,8 @@ def loop_field(places_mm: Tensor, centre_mm: Tensor, normal: Tensor, radius_mm: 
     number(radius_mm, "radius_mm", 0, above=True)
     places_mm, centre_mm, normal = (tensor.double().cpu() for tensor in (places_mm, centre_mm, normal))
     normal = normal / normal.norm()
-    helper = torch.eye(3, dtype=torch.float64)[int(normal.abs().argmin())]
-    first = torch.linalg.cross(normal, helper)
+    apart = torch.eye(3, dtype=torch.float64)[int(normal.abs().argmin())]
+    first = torch.linalg.cross(normal, apart)
     first = first / first.norm()
     second = torch.linalg.cross(normal, first)
     place_x, place_y, place_z = (axis.contiguous() for axis in places_mm.unbind(-1))
