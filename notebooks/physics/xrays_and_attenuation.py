@@ -223,7 +223,7 @@ show(
 # %% [markdown]
 # It ends at 120 keV, because a photon cannot have more energy than the electron that made it. Lines need 69.5 kV. (Their energies are xraydb's tables; how they grow with voltage is a
 # published law {cite}`green1968`; how many there are in all we set once by comparison with the program SpekPy {cite}`bujila2020`, with which the whole spectrum agrees within
-# about one per cent of its photons at 100 and 120 kV, and its half-value layer within two or three.) The wavelength of these photons is tiny:
+# about one per cent of its photons at 100 and 120 kV, and its half-value layer within about two (the table below has both).) The wavelength of these photons is tiny:
 
 # %%
 # NBVAL_CHECK_OUTPUT
