@@ -7,8 +7,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 # From the ground up; a room may import those before it. `viz` stands apart: only lessons use it.
-ROOMS = ["profiles", "physics", "nn", "data", "cohorts", "metrics", "training", "methods"]
-APART = {"viz": {"profiles"}, "autodiff": set(), "train": set(ROOMS), "predict": set(ROOMS)}
+ROOMS = ["arguments", "profiles", "physics", "nn", "data", "cohorts", "metrics", "training", "methods"]
+APART = {"viz": {"profiles", "arguments"}, "autodiff": set(), "train": set(ROOMS), "predict": set(ROOMS)}
 MODULES = sorted((ROOT / "medlab").rglob("*.py"))
 
 

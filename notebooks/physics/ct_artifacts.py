@@ -92,7 +92,7 @@ from medlab.physics.ct.artifacts import (
     with_noise,
     with_scatter,
 )
-from medlab.physics.ct.head import TISSUES, head_slice
+from medlab.physics.head import TISSUES, head_slice
 from medlab.physics.ct.projection import ParallelBeam
 from medlab.physics.ct.reconstruction import fbp
 from medlab.physics.ct.xray import (

@@ -91,7 +91,7 @@ from medlab.physics.ct.filters import (
     ramp_kernel,
 )
 from medlab.physics.ct.filters import WINDOWS as FILTERS
-from medlab.physics.ct.head import TISSUES, head_slice
+from medlab.physics.head import TISSUES, head_slice
 from medlab.physics.ct.projection import FanBeam, ParallelBeam
 from medlab.physics.ct.reconstruction import fbp
 from medlab.physics.ct.xray import (

@@ -80,7 +80,7 @@ import torch
 from scipy import stats
 
 from medlab.data import load_icbm152
-from medlab.physics.ct.head import TISSUES, head_slice
+from medlab.physics.head import TISSUES, head_slice
 from medlab.physics.ct.xray import (
     WINDOWS,
     at_body_temperature,

@@ -11,11 +11,10 @@ magnetisation is perfectly spoiled. Times in ms, angles in degrees; with E(t) = 
 import torch
 from torch import Tensor
 
+from medlab.arguments import as_finite, as_real
 from medlab.physics.mri.spins.arguments import (
     Real,
     as_duration,
-    as_finite,
-    as_real,
     as_relaxation_times,
     broadcast_shape,
     choose_device,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medlab.physics.mri.spins.arguments import COMPLEX_OF, Real, as_finite, broadcast_shape, choose_dtype, wide
+from medlab.arguments import as_finite
+from medlab.physics.mri.spins.arguments import COMPLEX_OF, Real, broadcast_shape, choose_dtype, wide
 
 
 @dataclass(frozen=True)
@@ -95,9 +96,7 @@ def magnitude_with_noise(image: Tensor, sigma: float, generator: torch.Generator
     """
     if not isinstance(image, Tensor):
         raise ValueError(f"image is {type(image).__name__}, expected a tensor")
-    parts = torch.view_as_real(image) if image.is_complex() else as_finite(image, "image")
-    if not bool(parts.isfinite().all()):
-        raise ValueError("image contains NaN or infinity, expected finite numbers")
+    parts = as_finite(torch.view_as_real(image) if image.is_complex() else image, "image")
     dtype = choose_dtype((parts,))
     noise = complex_noise(tuple(image.shape), sigma, generator, dtype=dtype, device=image.device)
     return (image.to(COMPLEX_OF[dtype]) + noise).abs()

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from medlab.arguments import as_finite, as_positive_number
 from medlab.physics.ct.projection import ParallelBeam
-from medlab.physics.ct.xray.arguments import as_finite, as_positive_number
 from medlab.physics.operators import as_values
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medlab.arguments import as_finite, as_positive_number
 from medlab.physics.ct.projection import FanBeam, ParallelBeam
 from medlab.physics.ct.xray import (
     Material,
@@ -18,7 +19,6 @@ from medlab.physics.ct.xray import (
     line_integral,
     transmission,
 )
-from medlab.physics.ct.xray.arguments import as_finite, as_positive_number
 
 Scanner = ParallelBeam | FanBeam
 

@@ -9,9 +9,9 @@ import math
 import torch
 from torch import Tensor
 
+from medlab.arguments import as_finite, as_not_negative, as_positive_number
 from medlab.physics.ct.artifacts.hardening import as_share
 from medlab.physics.ct.xray import line_integral
-from medlab.physics.ct.xray.arguments import as_finite, as_not_negative, as_positive_number
 
 
 def with_noise(

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from medlab.physics.ct.angles import as_angles, as_count, as_length
+from medlab.arguments import as_length, whole
+from medlab.physics.ct.angles import as_angles
 from medlab.physics.ct.projection.neighbours import linear_weights, within
 from medlab.physics.operators import LinearOperator
 
@@ -35,8 +36,8 @@ class ConeBeam(LinearOperator):
         voxel_mm: float = 1.0,
     ):
         self.angles_deg = as_angles(angles_deg)
-        self.volume_shape = tuple(as_count(n, "volume_shape") for n in volume_shape)
-        self.detector_shape = tuple(as_count(n, "detector_shape") for n in detector_shape)
+        self.volume_shape = tuple(whole(n, "volume_shape") for n in volume_shape)
+        self.detector_shape = tuple(whole(n, "detector_shape") for n in detector_shape)
         if len(self.volume_shape) != 3 or len(self.detector_shape) != 2:
             found = f"{tuple(volume_shape)} and {tuple(detector_shape)}"
             raise ValueError(f"volume_shape and detector_shape are {found}, expected (X, Y, Z) and (columns, rows)")

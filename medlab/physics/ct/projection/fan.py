@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from medlab.physics.ct.angles import as_angles, as_count, as_length
+from medlab.arguments import as_length, whole
+from medlab.physics.ct.angles import as_angles
 from medlab.physics.ct.projection.neighbours import cubic_weights, linear_weights, within
 from medlab.physics.ct.projection.parallel import ParallelBeam
 from medlab.physics.gridding import Interpolation
@@ -43,16 +44,16 @@ class FanBeam(LinearOperator):
         pixel_mm: float = 1.0,
     ):
         self.angles_deg = as_angles(angles_deg)
-        self.image_size = size = as_count(image_size, "image_size")
+        self.image_size = size = whole(image_size, "image_size")
         self.pixel_mm, self.source_mm = as_length(pixel_mm, "pixel_mm"), as_length(source_mm, "source_mm")
         corner = size * self.pixel_mm / math.sqrt(2)
         if self.source_mm <= corner:
             raise ValueError(f"source_mm is {source_mm}, expected more than {corner:.1f} mm, outside the image")
-        whole = 2 * math.degrees(math.asin(corner / self.source_mm))
-        self.fan_deg = float(whole if fan_deg is None else fan_deg)
+        enough_deg = 2 * math.degrees(math.asin(corner / self.source_mm))
+        self.fan_deg = float(enough_deg if fan_deg is None else fan_deg)
         if not 0 < self.fan_deg < 180:
             raise ValueError(f"fan_deg is {fan_deg}, expected an angle between 0 and 180 degrees")
-        self.detectors = as_count(math.ceil(1.5 * size) if detectors is None else detectors, "detectors")
+        self.detectors = whole(math.ceil(1.5 * size) if detectors is None else detectors, "detectors")
         self.flat = bool(flat)
         self.domain_shape, self.range_shape = (size, size), (len(self.angles_deg), self.detectors)
         self._parallel = ParallelBeam(

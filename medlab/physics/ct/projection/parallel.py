@@ -24,7 +24,8 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-from medlab.physics.ct.angles import as_angles, as_count, as_length
+from medlab.arguments import as_length, whole
+from medlab.physics.ct.angles import as_angles
 from medlab.physics.ct.projection.neighbours import cubic_weights, within
 from medlab.physics.gridding import Interpolation, KaiserBessel
 from medlab.physics.operators import LinearOperator, as_values
@@ -57,13 +58,13 @@ class ParallelBeam(LinearOperator):
         detector_shift_mm: float = 0.0,
     ):
         self.angles_deg = as_angles(angles_deg)
-        self.image_size = size = as_count(image_size, "image_size")
+        self.image_size = size = whole(image_size, "image_size")
         self.pixel_mm = as_length(pixel_mm, "pixel_mm")
         self.detector_mm = as_length(detector_mm if detector_mm is not None else pixel_mm, "detector_mm")
         if not math.isfinite(detector_shift_mm):
             raise ValueError(f"detector_shift_mm is {detector_shift_mm}, expected a finite length in mm")
         enough = math.ceil(size * math.sqrt(2) * self.pixel_mm / self.detector_mm) + 1
-        self.detectors = as_count(enough if detectors is None else detectors, "detectors")
+        self.detectors = whole(enough if detectors is None else detectors, "detectors")
         self.detector_shift_mm = float(detector_shift_mm)
         self.domain_shape, self.range_shape = (size, size), (len(self.angles_deg), self.detectors)
         angle, place = torch.deg2rad(self.angles_deg), self.offsets_mm / self.pixel_mm

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from medlab.physics.ct.xray.arguments import as_finite, as_not_negative, as_positive_number
+from medlab.arguments import as_finite, as_not_negative, as_positive_number
 from medlab.physics.ct.xray.attenuation import attenuation_per_cm
 from medlab.physics.ct.xray.materials import Material
 from medlab.physics.ct.xray.spectrum import Spectrum, as_spectrum

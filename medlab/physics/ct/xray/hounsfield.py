@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 from torch import Tensor
 
-from medlab.physics.ct.xray.arguments import as_finite, as_positive_number
+from medlab.arguments import as_finite, as_positive_number
 from medlab.physics.ct.xray.materials import Material
 from medlab.physics.ct.xray.spectrum import Spectrum, as_spectrum, effective_attenuation_per_cm
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 import xraydb
 
-from medlab.physics.ct.xray.arguments import as_not_negative, as_positive_number
+from medlab.arguments import as_not_negative, as_positive_number
 
 WATER_20_G_PER_CM3, WATER_37_G_PER_CM3 = 0.99821, 0.99333
 

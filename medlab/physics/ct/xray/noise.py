@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from medlab.physics.ct.xray.arguments import as_finite, as_not_negative, as_positive_number
+from medlab.arguments import as_finite, as_not_negative, as_positive_number
 from medlab.physics.ct.xray.beam import checked_rays
 from medlab.physics.ct.xray.materials import Material
 from medlab.physics.ct.xray.spectrum import Spectrum

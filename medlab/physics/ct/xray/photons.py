@@ -1,6 +1,6 @@
 """A photon's energy, frequency and wavelength. Constants are exact by the definition of the SI since 2019."""
 
-from medlab.physics.ct.xray.arguments import as_positive_number
+from medlab.arguments import as_positive_number
 
 PLANCK_EV_S = 6.62607015e-34 / 1.602176634e-19
 LIGHT_M_PER_S = 299792458.0

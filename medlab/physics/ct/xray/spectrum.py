@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medlab.physics.ct.xray.arguments import as_energies, as_not_negative, as_positive_number
+from medlab.arguments import as_not_negative, as_positive_number
+from medlab.physics.ct.xray.arguments import as_energies
 from medlab.physics.ct.xray.attenuation import attenuation_per_cm, energy_transfer
 from medlab.physics.ct.xray.materials import Material, find
 

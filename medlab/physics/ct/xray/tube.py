@@ -18,7 +18,8 @@ import torch
 import xraydb
 from torch import Tensor
 
-from medlab.physics.ct.xray.arguments import MIN_ENERGY_KEV, as_finite, as_positive_number
+from medlab.arguments import as_finite, as_positive_number
+from medlab.physics.ct.xray.arguments import MIN_ENERGY_KEV
 from medlab.physics.ct.xray.attenuation import ELECTRON_MASS_KEV, attenuation_per_cm
 from medlab.physics.ct.xray.materials import MATERIALS
 from medlab.physics.ct.xray.spectrum import Spectrum

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from medlab.arguments import number, whole
 from medlab.physics.mri.artifacts.arguments import on_image
-from medlab.physics.mri.encoding.arguments import number, whole
 
 
 def bias_field(shape: tuple[int, ...], strength: float, generator: torch.Generator, *, order: int = 3) -> Tensor:

@@ -2,9 +2,9 @@
 
 from torch import Tensor
 
+from medlab.arguments import number, whole
 from medlab.physics.mri.artifacts.arguments import on_image
 from medlab.physics.mri.encoding import equispaced_lines, to_image, to_kspace
-from medlab.physics.mri.encoding.arguments import number, whole
 
 
 def fold(image: Tensor, strength: float = 1.0, *, every: int = 2) -> Tensor:

@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
+from medlab.arguments import number
 from medlab.physics.mri.artifacts.arguments import largest, on_image
 from medlab.physics.mri.encoding import to_image, to_kspace
-from medlab.physics.mri.encoding.arguments import number
 from medlab.physics.mri.snr import complex_noise
 
 

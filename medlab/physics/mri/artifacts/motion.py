@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from medlab.arguments import number, whole
 from medlab.physics.mri.artifacts.arguments import on_image
 from medlab.physics.mri.encoding import to_image, to_kspace
-from medlab.physics.mri.encoding.arguments import number, whole
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import math
 import torch
 from torch import Tensor
 
+from medlab.arguments import number
 from medlab.physics.mri.artifacts.arguments import on_image
-from medlab.physics.mri.encoding.arguments import number
 from medlab.physics.mri.spins import GAMMA_MHZ_PER_T
 
 LINES_AT_ONCE = 8  # X x X numbers each: few enough for the cache

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medlab.arguments import number
 from medlab.physics.mri.artifacts.arguments import on_image
 from medlab.physics.mri.encoding import centre_lines, to_image, to_kspace
-from medlab.physics.mri.encoding.arguments import number
 
 # Si(pi) / pi - 1/2: how far the sum of ever more waves goes beyond a step, as a share of its height.
 GIBBS_OVERSHOOT = 0.089489872236083635

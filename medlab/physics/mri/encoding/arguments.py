@@ -1,6 +1,4 @@
-"""How images, k-spaces and whole numbers enter: one place that refuses what cannot be one."""
-
-import math
+"""How images and k-spaces enter: one place that refuses what cannot be one."""
 
 import torch
 from torch import Tensor
@@ -26,21 +24,3 @@ def refuse_dims(dims: object) -> None:
     """Refuses any number of dimensions that no scanner encodes."""
     if dims not in (2, 3):
         raise ValueError(f"dims is {dims}, expected 2 for images or 3 for volumes")
-
-
-def whole(value: object, name: str, least: int = 1, most: int | None = None) -> int:
-    """A whole number from least to most."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
-        span = f"of at least {least}" if most is None else f"from {least} to {most}"
-        raise ValueError(f"{name} is {value}, expected a whole number {span}")
-    return value
-
-
-def number(value: object, name: str, least: float, most: float = math.inf, *, above: bool = False) -> float:
-    """A finite number from least (not itself, where above) to most."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or value < least or (above and value == least) or value > most:
-        low = f"above {least:g}" if above else f"of at least {least:g}"
-        span = low if most == math.inf else f"{low} and at most {most:g}"
-        raise ValueError(f"{name} is {value}, expected a number {span}")
-    return float(value)

@@ -10,7 +10,8 @@ import math
 import torch
 from torch import Tensor
 
-from medlab.physics.mri.encoding.arguments import as_complex, number, whole
+from medlab.arguments import number, whole
+from medlab.physics.mri.encoding.arguments import as_complex
 from medlab.physics.mri.encoding.fourier import as_mask, masked, to_image, to_kspace
 from medlab.physics.operators import LinearOperator
 

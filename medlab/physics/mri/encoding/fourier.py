@@ -9,7 +9,8 @@ neither changes the energy (Parseval):
 import torch
 from torch import Tensor
 
-from medlab.physics.mri.encoding.arguments import as_complex, refuse_dims, whole
+from medlab.arguments import whole
+from medlab.physics.mri.encoding.arguments import as_complex, refuse_dims
 from medlab.physics.operators import LinearOperator
 
 

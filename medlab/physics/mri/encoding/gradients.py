@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from medlab.physics.mri.encoding.arguments import number, whole
+from medlab.arguments import number, whole
 from medlab.physics.mri.spins import GAMMA_MHZ_PER_T, Spins
 from medlab.physics.mri.spins.arguments import wide
 

@@ -7,7 +7,7 @@ number lines // 2. Each mask has an exact number of lines, and `acceleration` sa
 import torch
 from torch import Tensor
 
-from medlab.physics.mri.encoding.arguments import number, whole
+from medlab.arguments import number, whole
 
 
 def acceleration(mask: Tensor) -> float:

@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from medlab.arguments import whole
 from medlab.physics.gridding import Interpolation, KaiserBessel
-from medlab.physics.mri.encoding.arguments import whole
 from medlab.physics.operators import LinearOperator
 
 GOLDEN_ANGLE_DEG = 180 * (math.sqrt(5) - 1) / 2  # 111.25

@@ -1,9 +1,11 @@
-"""How numbers enter: one place that turns arguments into tensors and refuses what no spin can have."""
+"""How spins' numbers enter: their precision, device and batch, and the refusal of what no spin can have."""
 
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor
+
+from medlab.arguments import as_finite, as_real
 
 # What a caller may give for a quantity: a number for all spins, or one per spin.
 Real = float | Tensor
@@ -36,27 +38,6 @@ def refuse_missing_precision(dtype: torch.dtype, device: torch.device) -> None:
     """Refuses float64 on Apple's GPUs, which have none."""
     if dtype == torch.float64 and device.type == "mps":
         raise ValueError("dtype is torch.float64 on device mps, expected torch.float32, the widest this device has")
-
-
-def as_real(value: object, name: str) -> Tensor:
-    """A real tensor without NaN, of the value's own precision and device; numbers become float64."""
-    try:
-        tensor = value if isinstance(value, Tensor) else torch.as_tensor(value, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"{name} is {value!r}, expected a number or a tensor of numbers") from None
-    if tensor.is_complex() or tensor.dtype == torch.bool:
-        raise ValueError(f"{name} has dtype {tensor.dtype}, expected real numbers")
-    if bool(tensor.isnan().any()):
-        raise ValueError(f"{name} contains NaN, expected numbers")
-    return tensor
-
-
-def as_finite(value: object, name: str) -> Tensor:
-    """As `as_real`, and infinity is refused too."""
-    tensor = as_real(value, name)
-    if bool(tensor.isinf().any()):
-        raise ValueError(f"{name} contains infinity, expected finite numbers")
-    return tensor
 
 
 def as_duration(value: object, name: str = "time_ms") -> Tensor:

@@ -18,10 +18,10 @@ import math
 import torch
 from torch import Tensor
 
+from medlab.arguments import as_finite
 from medlab.physics.mri.spins.arguments import (
     Real,
     as_duration,
-    as_finite,
     as_relaxation_times,
     broadcast_shape,
     choose_device,

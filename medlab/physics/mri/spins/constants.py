@@ -9,7 +9,8 @@ import math
 import torch
 from torch import Tensor
 
-from medlab.physics.mri.spins.arguments import Real, as_finite
+from medlab.arguments import as_finite
+from medlab.physics.mri.spins.arguments import Real
 
 GAMMA_RAD_PER_S_T = 267_522_187.08
 GAMMA_MHZ_PER_T = 42.577_478_461

@@ -11,7 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-from medlab.physics.mri.spins.arguments import Real, as_finite, as_relaxation_times
+from medlab.arguments import as_finite
+from medlab.physics.mri.spins.arguments import Real, as_relaxation_times
 from medlab.physics.mri.spins.constants import GAMMA_MHZ_PER_T, GAMMA_RAD_PER_S_T
 
 

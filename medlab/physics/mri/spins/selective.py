@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from medlab.physics.mri.spins.arguments import Real, as_duration, as_finite, broadcast_shape, together, wide
+from medlab.arguments import as_finite
+from medlab.physics.mri.spins.arguments import Real, as_duration, broadcast_shape, together, wide
 from medlab.physics.mri.spins.constants import GAMMA_MHZ_PER_T
 from medlab.physics.mri.spins.state import Spins
 

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
+from medlab.arguments import as_finite
 from medlab.physics.mri.spins import bloch
 from medlab.physics.mri.spins.arguments import (
     COMPLEX_OF,
     Real,
-    as_finite,
     as_relaxation_times,
     broadcast_shape,
     choose_device,

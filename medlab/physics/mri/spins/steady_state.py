@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from medlab.physics.mri.spins.arguments import Real, as_duration, as_finite, as_real
+from medlab.arguments import as_finite, as_real
+from medlab.physics.mri.spins.arguments import Real, as_duration
 
 
 def ernst_signal(flip_angle_deg: Real, repetition_time_ms: Real, t1_ms: Real) -> Real:

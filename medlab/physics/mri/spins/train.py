@@ -14,8 +14,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from medlab.arguments import as_finite
 from medlab.physics.mri.spins import bloch
-from medlab.physics.mri.spins.arguments import Real, as_duration, as_finite
+from medlab.physics.mri.spins.arguments import Real, as_duration
 from medlab.physics.mri.spins.events import Recording
 from medlab.physics.mri.spins.state import Spins
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from medlab.physics.ct.head import LAYERS_MM, TISSUES, head_slice
+from medlab.physics.head import LAYERS_MM, TISSUES, head_slice
 
 
 def brain(radius=40, size=121):
@@ -24,6 +24,13 @@ def test_layers_have_their_thickness_and_shares_add_up():
         assert float(line[TISSUES.index(name)]) == pytest.approx(LAYERS_MM[name], abs=0.75)
     middle = shares[:, 79, 79]
     assert float(middle[TISSUES.index("white matter")]) == 1
+
+
+def test_a_slice_need_not_be_square():
+    maps = brain()
+    wide, square = head_slice(*maps, size=(160, 200)), head_slice(*maps, size=160)
+    assert wide.shape == (5, 160, 200)
+    torch.testing.assert_close(wide[:, :, 20:180], square)
 
 
 def test_pixels_scale_the_layers():
@@ -50,8 +57,9 @@ def test_a_narrow_furrow_does_not_dent_the_skull():
         (lambda w, g, m: head_slice(w[1:], g, m), "white, grey and mask have shapes"),
         (lambda w, g, m: head_slice(w, g, 0 * m), "mask is empty"),
         (lambda w, g, m: head_slice(w, g, m, 100), "size is 100, expected at least the 121 pixels"),
-        (lambda w, g, m: head_slice(w, g, m, 121, 0.2), "size is 121, expected a square in which"),
+        (lambda w, g, m: head_slice(w, g, m, 121, 0.2), "size is 121, expected one in which"),
         (lambda w, g, m: head_slice(w, g, m, 160, 0.0), "pixel_mm is 0.0, expected a length above 0 mm"),
+        (lambda w, g, m: head_slice(w, g, m, (160, 100)), "size is 100, expected at least the 121"),
         (lambda w, g, m: head_slice(w, g, m, 0), "size is 0, expected a whole number"),
     ],
 )
