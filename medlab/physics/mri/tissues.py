@@ -60,6 +60,21 @@ _VALUES: dict[str, tuple[float, ...]] = {
     "muscle": (1008, 44, 35, 1412, 50, 30, 0.80),
     # T1 and T2: de Bazelaire 2004, fat below the skin; T2*: round. Its protons also precess 3.4 ppm more slowly.
     "fat": (343, 58, 40, 382, 68, 30, 0.90),
+    # All of the following are round. Deep grey matter holds iron, which shortens T2; cortical bone keeps hardly any
+    # signal at an echo time that a sequence can reach; the vitreous body of the eye is nearly water.
+    "deep grey matter": (1000, 82, 60, 1350, 78, 45, 0.81),
+    "cortical bone": (220, 0.5, 0.4, 250, 0.5, 0.4, 0.15),
+    "marrow": (400, 60, 20, 450, 55, 14, 0.55),
+    "skin": (850, 35, 20, 1000, 30, 15, 0.70),
+    "dura mater": (900, 30, 20, 1050, 28, 15, 0.60),
+    "vitreous body": (4200, 1200, 600, 4200, 1100, 400, 0.99),
+    # Lesions, round too: what water that does not belong there does to relaxation. A plaque is demyelinated white
+    # matter, oedema is white matter with more free water, necrosis is mostly fluid, and acute clot is thick blood.
+    "plaque": (1350, 140, 110, 1650, 135, 90, 0.82),
+    "oedema": (1300, 150, 120, 1600, 145, 100, 0.85),
+    "tumour": (1400, 120, 95, 1800, 115, 80, 0.85),
+    "necrosis": (2300, 350, 250, 2700, 330, 180, 0.93),
+    "clot": (1200, 90, 35, 1500, 75, 20, 0.80),
 }
 TISSUE_NAMES = tuple(_VALUES)
 
