@@ -22,7 +22,7 @@ from medlab.physics.mri.sequences import (
 )
 from medlab.physics.mri.snr import magnitude_with_noise
 
-# Relaxivities of a gadolinium chelate in plasma at 3 T in 1/(mM s), round (Rohrer et al., Invest. Radiol. 40, 715, 2005).
+# Relaxivities of gadolinium chelates in plasma at 3 T in 1/(mM s), round (Rohrer et al., Invest. Radiol. 40, 2005).
 R1_PER_MM_S, R2_PER_MM_S = 3.7, 5.0
 # Where contrast medium goes, as a share of its concentration in blood: it does not cross an intact barrier.
 TAKES_UP = {
@@ -34,7 +34,7 @@ TAKES_UP = {
     "tumour core": 0.08,
 }
 FLOW_VOID = 0.1  # what a spin echo hears of flowing blood, which has left the slice before its second pulse
-FILTER = "hann"  # of the reconstruction: what scanners use for soft tissue
+WINDOW = "hann"  # of the reconstruction: what scanners use for soft tissue
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ def ct_image(
         lengths = path_lengths_mm(torch.stack([share[..., z] for _, share in groups]), scanner)
         measured = hardened_sinogram(lengths, [material for material, _ in groups], beam)
         noisy = with_noise(measured, number(photons, "photons", 1), chance)
-        image[..., z] = to_hu(fbp(correction(noisy).float(), scanner, FILTER), correction.water_per_cm)
+        image[..., z] = to_hu(fbp(correction(noisy).float(), scanner, WINDOW), correction.water_per_cm)
     return image
 
 

@@ -19,8 +19,8 @@ class Sample:
 
     subject: whose it is; all samples of a subject belong into one part of a split. image: (C, X, Y, Z), one channel a
     sequence. channels: their names, in the same order. label: (X, Y, Z) uint8 on the image's grid, or None.
-    label_names: what each value of the label means. mask: (X, Y, Z) bool, for example the brain, or None. session: which
-    scan of the subject it is, empty where there is one. facts: age, sex, findings and the like, by name.
+    label_names: what each value of the label means. mask: (X, Y, Z) bool, for example the brain, or None. session:
+    which scan of the subject it is, empty where there is one. facts: age, sex, findings and the like, by name.
     Raises VolumeError, naming the subject, where these do not fit together.
     """
 
