@@ -1,5 +1,6 @@
 """Scanning a subject: images by the physics of `medlab.physics`, from the exact shares of its tissues."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -53,7 +54,7 @@ class Sequence:
     flip_angle_deg: float = 90.0
     gadolinium_mm: float = 0.0
 
-    def signals(self, tissues: dict[str, Tensor]) -> Tensor:
+    def signals(self, tissues: Mapping[str, Tensor]) -> Tensor:
         """The signal of tissues with these values (see `tissues.magnetic`), signed; of their shape."""
         density, t1, t2, t2_star = (tissues[key] for key in ("proton_density", "t1_ms", "t2_ms", "t2_star_ms"))
         if self.gadolinium_mm:
@@ -95,21 +96,23 @@ def mr_image(
     bias: float = 0.15,
     variation: float = 0.03,
     texture: float = 0.02,
+    values: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
     """The magnitude image of a sequence, (X, Y, Z) float32, in units in which a signal of 1 is all protons of water.
 
     seed: of this scan; together with the sequence's name it decides noise and coil. field_t: 1.5 or 3. noise: standard
     deviation of the noise in each part, as a share of the white matter's signal. bias: strength of the coil's bias
     field (`physics.mri.artifacts.bias_field`). variation: by which share T1, T2 and density of the tissues vary from
-    person to person. texture: by which share the signal varies smoothly within a tissue.
+    person to person. texture: by which share the signal varies smoothly within a tissue. values: densities and times
+    of all tissues where they are others than those of `tissues.magnetic(field_t)`.
     """
     person = generator_for(subject.person.seed, "tissue values")
-    values = {
+    drawn = {
         key: value * torch.exp(number(variation, "variation", 0) * torch.randn(value.shape, generator=person))
-        for key, value in magnetic(field_t).items()
+        for key, value in (magnetic(field_t) if values is None else values).items()
     }
-    values["t2_star_ms"] = torch.minimum(values["t2_star_ms"], values["t2_ms"])
-    signals = sequence.signals(values)
+    drawn["t2_star_ms"] = torch.minimum(drawn["t2_star_ms"], drawn["t2_ms"])
+    signals = sequence.signals(drawn)
     image = sum(share * float(signals[TISSUES.index(name)]) for name, share in subject.shares.items()).abs()
     shape = subject.grid.shape
     if texture:

@@ -1,10 +1,12 @@
 """Where what was computed once is kept: files named by what made them, written whole or not at all."""
 
 import hashlib
+import importlib.util
 import json
 import os
 import uuid
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,21 @@ def content_key(recipe: object) -> str:
             f"recipe cannot be named ({error}), expected numbers, strings, lists and dictionaries"
         ) from None
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+@cache
+def code_digest(*modules: str) -> str:
+    """A digest of the source of these modules and all below them: what they make has another name when they change."""
+    digest = hashlib.sha256()
+    for module in modules:
+        found = importlib.util.find_spec(module)
+        if found is None or found.origin is None:
+            raise ValueError(f"module is {module!r}, expected one that can be imported")
+        origin = Path(found.origin)
+        files = sorted(origin.parent.rglob("*.py")) if origin.name == "__init__.py" else [origin]
+        for path in files:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def load_or_make(

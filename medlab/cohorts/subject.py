@@ -115,7 +115,7 @@ def generator_for(seed: int, purpose: str) -> torch.Generator:
 def draw_person(seed: int, age_years: float = 40.0, **changes: object) -> Person:
     """A healthy adult of this age, at random; named fields of `Person` in changes replace what was drawn.
 
-    With age fluid takes the room of brain: from 20 to 80 years the ventricles' walls move outwards by about 2.5 mm and
+    With age fluid takes the room of brain: from 20 to 80 years the ventricles' walls move outwards by up to 4.5 mm and
     the surface inwards by about 1 mm (round numbers, so that ventricular volume about doubles).
     """
     age = number(age_years, "age_years", 0, 120)
@@ -127,7 +127,7 @@ def draw_person(seed: int, age_years: float = 40.0, **changes: object) -> Person
         scale=tuple(round(float(np.exp(0.035 * size + 0.02 * own)), 5) for own in (x, y, z)),
         angles_deg=(3.0 * nod, 2.0 * tilt, 3.0 * turn),
         shift_mm=(1.5 * right, 0.0, 0.0),
-        ventricles_mm=2.5 * late + 0.8 * ventricles,
+        ventricles_mm=4.5 * late + 0.8 * ventricles,
         atrophy_mm=max(1.0 * late + 0.3 * atrophy, -0.3),
         asymmetry_mm=1.5 * side,
     )

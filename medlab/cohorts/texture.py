@@ -1,5 +1,9 @@
 """Smooth random fields: what makes tissue uneven and one person's folds unlike another's."""
 
+import math
+from functools import cache
+
+import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
@@ -17,8 +21,12 @@ def smooth_noise(shape: tuple[int, ...], sigma_voxels: float, generator: torch.G
     if sigma == 0:
         return noise
     smooth = torch.from_numpy(ndimage.gaussian_filter(noise.numpy(), sigma, mode="wrap"))
-    # White noise keeps the sum of the kernel's squares, which the transform of a single point has.
-    point = torch.zeros(tuple(shape))
-    point[(0,) * len(shape)] = 1
-    kept = torch.from_numpy(ndimage.gaussian_filter(point.numpy(), sigma, mode="wrap")).square().sum().sqrt()
-    return smooth / kept
+    return smooth / math.prod(_kept(length, sigma) for length in shape)
+
+
+@cache
+def _kept(length: int, sigma: float) -> float:
+    """By how much smoothing along one axis lowers the standard deviation of white noise: the kernel's norm."""
+    point = np.zeros(length)
+    point[0] = 1
+    return float(np.linalg.norm(ndimage.gaussian_filter1d(point, sigma, mode="wrap")))

@@ -10,11 +10,10 @@ from torch import Tensor
 from medlab.arguments import whole
 from medlab.cohorts.anatomy.brain import brain_maps
 from medlab.cohorts.anatomy.shell import shell_maps
-from medlab.cohorts.store import cache_folder, load_or_make
+from medlab.cohorts.store import cache_folder, code_digest, load_or_make
 from medlab.cohorts.tissues import HEALTHY
 from medlab.data import load_icbm152
 
-VERSION = "1"  # raise when the head changes, so that no cached one is taken for it
 COARSEST_MM = 8
 
 
@@ -41,7 +40,7 @@ class HeadModel:
         return sum(self.shares[HEALTHY.index(name)].float() for name in names) / 255
 
 
-@lru_cache(maxsize=3)
+@lru_cache(maxsize=COARSEST_MM)
 def head_model(spacing_mm: int = 1) -> HeadModel:
     """The head at 1 mm or a whole multiple up to 8 mm; coarser voxels hold the mean of the fine ones they cover.
 
@@ -50,7 +49,8 @@ def head_model(spacing_mm: int = 1) -> HeadModel:
     half a minute once, and comes from the cache after that. Do not change what is returned: it is shared.
     """
     factor = whole(spacing_mm, "spacing_mm", 1, COARSEST_MM)
-    found = load_or_make(cache_folder() / "anatomy", f"head-{VERSION}-{factor}mm", lambda: _make(factor))
+    version = code_digest("medlab.cohorts.anatomy", "medlab.cohorts.tissues")
+    found = load_or_make(cache_folder() / "anatomy", f"head-{version}-{factor}mm", lambda: _make(factor))
     affine = found["affine"]
     affine.flags.writeable = False
     return HeadModel(torch.from_numpy(found["shares"]), torch.from_numpy(found["away_mm"]).float(), affine)
