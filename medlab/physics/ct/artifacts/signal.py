@@ -40,7 +40,7 @@ def with_scatter(line_integrals: Tensor, strength: float, width: float = 40.0) -
     A ray that has crossed p scatters once about as often as p exp(-p) says: it came to a place, scattered there, and
     came out. strength is the share of that which arrives somewhere on the detector, 0 to 1. It arrives spread out, by
     a Gaussian along the detector with a standard deviation of width elements; nothing comes from beyond the ends.
-    Behind a head (p = 4), a strength of 0.01 adds about a sixth to the weakest rays. Differentiable.
+    Behind a head (p = 4), a strength of 0.01 adds about 5 per cent to the weakest rays. Differentiable.
     """
     p = as_finite(line_integrals, "line_integrals")
     strength, width = as_share(strength, "strength"), as_positive_number(width, "width", "elements")
