@@ -52,6 +52,11 @@ class Sample:
         object.__setattr__(self, "label_names", MappingProxyType(dict(self.label_names)))
         object.__setattr__(self, "facts", MappingProxyType(dict(self.facts)))
 
+    def __reduce__(self):
+        # Read-only mappings cannot be pickled, and a sample must travel between the processes of a data loader.
+        arguments = (self.subject, self.image, self.channels, self.label, dict(self.label_names), self.mask)
+        return type(self), (*arguments, self.session, dict(self.facts))
+
     def channel(self, name: str) -> Tensor:
         """The image of one sequence, (X, Y, Z). Raises VolumeError where there is none of this name."""
         if name not in self.channels:
