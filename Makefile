@@ -7,6 +7,8 @@ PORT ?= 8000
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
+# One process a core, a file at a time in each: the cells of a notebook need one kernel, and threads would only wait.
+PARALLEL ?= -n auto --dist loadscope
 
 .DEFAULT_GOAL := help
 .PHONY: help book test serve lab sync bench clean colab venv
@@ -31,7 +33,7 @@ test: $(READY) ## lint, tests, every notebook under nbval, the book at the ci pr
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	MEDLAB_PROFILE=ci $(BIN)/python -m book.build --profile ci --strict
-	MEDLAB_PROFILE=ci MEDLAB_PUBLISH=1 $(BIN)/python -m pytest tests --nbval-lax notebooks $(ARGS)
+	MEDLAB_PROFILE=ci MEDLAB_PUBLISH=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests --nbval-lax notebooks $(PARALLEL) $(ARGS)
 
 serve: $(READY) ## show the built book at http://localhost:$(PORT)
 	$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/html $(PORT)

@@ -10,7 +10,8 @@ from medlab.cohorts.cohort import Cohort
 from medlab.cohorts.grid import Grid
 from medlab.cohorts.lesions import GLIOMA_LABELS, draw_glioma
 from medlab.cohorts.scan import FLAIR, T1, T1_CONTRAST, T2, mr_image
-from medlab.cohorts.subject import draw_person, draw_subject, generator_for
+from medlab.cohorts.subject import draw_person, draw_subject
+from medlab.data.chance import generator_for
 from medlab.data.readers.brats import CHANNELS, LABEL_NAMES
 from medlab.data.samples import Sample
 

@@ -13,6 +13,7 @@ from medlab.arguments import whole
 from medlab.cohorts.grid import Grid
 from medlab.cohorts.store import cache_folder, code_digest, content_key, load_or_make
 from medlab.data import Volume
+from medlab.data.chance import seed_for
 from medlab.data.samples import Sample, Samples
 
 
@@ -46,13 +47,17 @@ class Cohort(Samples):
     def make(self, index: int) -> Sample:
         """Makes a sample; the same index gives the same numbers."""
 
+    def session(self, index: int) -> str:
+        """Which scan of its subject a sample is; empty where each has one."""
+        return ""
+
     def options(self) -> dict[str, object]:
         """What besides grid and seed decides how the samples look, as plain numbers and strings."""
         return {}
 
     def subject_seed(self, index: int) -> int:
         """The seed of everything that is drawn for this subject."""
-        return int(np.random.SeedSequence([self.seed, index, *self.name.encode()]).generate_state(1)[0])
+        return seed_for(self.seed, f"{self.name} {index}")
 
     def load(self, index: int) -> Sample:
         arrays = load_or_make(self.folder, f"{index:06d}", lambda: _packed(self.make(index)), compress=False)
@@ -93,7 +98,8 @@ class Cohort(Samples):
             label,
             self.label_names or {},
             mask,
-            facts=self.facts(index),
+            self.session(index),
+            self.facts(index),
         )
 
     def sample(self, index: int, image: Tensor, label: Tensor | None = None, mask: Tensor | None = None) -> Sample:

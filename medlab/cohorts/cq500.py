@@ -8,10 +8,11 @@ import torch
 from medlab.cohorts.brain_mask import brain_mask
 from medlab.cohorts.cohort import Cohort
 from medlab.cohorts.grid import Grid
-from medlab.cohorts.lesions import Lesion, cq500_findings, draw_fracture, draw_haemorrhage
+from medlab.cohorts.lesions import Fracture, Lesion, cq500_findings, draw_fracture, draw_haemorrhage
 from medlab.cohorts.scan import ct_image
-from medlab.cohorts.subject import draw_person, draw_subject, generator_for
-from medlab.data.readers.cq500 import CHANNELS
+from medlab.cohorts.subject import draw_person, draw_subject
+from medlab.data.chance import generator_for
+from medlab.data.readers.cq500 import FINDINGS
 from medlab.data.samples import Sample
 
 GRID = Grid.cube(256, 256.0)
@@ -22,12 +23,12 @@ NORMAL_SHARE = 132 / 197  # 111 + 21 normal scans and 65 anomalous ones in the t
 class Cq500Cohort(Cohort):
     """Stands in for CQ500: one CT a patient in HU, whole heads, with the true place of every bleed and fracture.
 
-    facts: the findings of CQ500's table (ICH, IPH, IVH, SDH, EDH, SAH, Fracture, ...) and age_years. anomalous: the
+    facts: the findings of CQ500's table, named as its reader names them, and age_years. anomalous: the
     share of patients with findings. reconstructed: by sinograms and filtered back-projection; see `scan.ct_image`.
     """
 
     name = "CQ500"
-    channels = CHANNELS
+    channels = ("CT",)
     label_names = LABEL_NAMES
 
     def __init__(
@@ -65,7 +66,8 @@ class Cq500Cohort(Cohort):
 
     def facts(self, index: int) -> Mapping[str, object]:
         lesions, age = self._drawn[index]
-        return {**cq500_findings(lesions), "age_years": age}
+        found = cq500_findings(lesions)
+        return {**{FINDINGS[column]: value for column, value in found.items()}, "age_years": age}
 
     def make(self, index: int) -> Sample:
         seed, (lesions, age) = self.subject_seed(index), self._drawn[index]
@@ -73,8 +75,7 @@ class Cq500Cohort(Cohort):
         image = ct_image(subject, seed, reconstructed=self.reconstructed)
         label = torch.zeros(self.grid.shape, dtype=torch.uint8)
         for lesion in lesions:
-            found = lesion.mask(subject.deformation.to_template(self.grid.points()))
-            if found is not None:
-                label[found] = 2
+            if isinstance(lesion, Fracture):
+                label[lesion.mask(subject.deformation.to_template(self.grid.points()))] = 2
         label[subject.share("clot") > 0.5] = 1
         return self.sample(index, image[None], label, brain_mask(subject))

@@ -8,7 +8,8 @@ import torch
 from medlab.cohorts.cohort import Cohort
 from medlab.cohorts.grid import Grid
 from medlab.cohorts.scan import PROTON_DENSITY, T1, T2, Sequence, mr_image
-from medlab.cohorts.subject import draw_person, draw_subject, generator_for
+from medlab.cohorts.subject import draw_person, draw_subject
+from medlab.data.chance import generator_for
 from medlab.data.samples import Sample
 
 GRID = Grid((150, 256, 256), (1.2, 0.9375, 0.9375))

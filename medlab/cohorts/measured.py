@@ -1,5 +1,6 @@
 """What a scanner measures before there is a good image: undersampled k-space, and volumes of too few, thick slices."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -7,8 +8,9 @@ from torch import Tensor
 
 from medlab.arguments import number, whole
 from medlab.cohorts.scan import T2, Sequence, mr_image
-from medlab.cohorts.subject import Subject, generator_for
+from medlab.cohorts.subject import Subject
 from medlab.data import Volume
+from medlab.data.chance import generator_for
 from medlab.physics.mri.encoding import MultiCoil, loop_sensitivities, random_lines
 from medlab.physics.mri.snr import complex_noise
 
@@ -52,7 +54,8 @@ def measure_kspace(
     bend = bend + torch.linspace(-1, 1, y).square() * float(torch.randn(1, generator=chance))
     target = magnitude * torch.exp(1j * bend)
     field = tuple(n * step for n, step in zip((x, y), subject.grid.spacing_mm, strict=False))
-    maps = loop_sensitivities((x, y), whole(coils, "coils"), fov_mm=field, distance_mm=130.0, radius_mm=40.0)
+    around = 0.55 * math.hypot(*field)  # the coils stand just outside the field of view
+    maps = loop_sensitivities((x, y), whole(coils, "coils"), fov_mm=field, distance_mm=around, radius_mm=around / 3)
     lines = random_lines(y, number(factor, "factor", 1), chance, calibration=max(2, y // 12), decay=3.0)
     operator = MultiCoil(maps, lines)
     white = subject.share("white matter") > 0.9

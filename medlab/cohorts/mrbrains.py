@@ -8,9 +8,10 @@ from medlab.cohorts.cohort import Cohort
 from medlab.cohorts.grid import Grid
 from medlab.cohorts.lesions import draw_plaques
 from medlab.cohorts.scan import FLAIR, T1, T1_INVERSION, mr_image
-from medlab.cohorts.subject import draw_person, draw_subject, generator_for
+from medlab.cohorts.subject import draw_person, draw_subject
 from medlab.cohorts.tissues import FLUID
-from medlab.data.readers.mrbrains import CHANNELS, LABEL_NAMES
+from medlab.data.chance import generator_for
+from medlab.data.readers.mrbrains import LABEL_NAMES
 from medlab.data.samples import Sample
 
 GRID = Grid((240, 240, 48), (0.958, 0.958, 3.0))
@@ -25,7 +26,7 @@ class MrbrainsCohort(Cohort):
     """
 
     name = "MRBrainS"
-    channels = CHANNELS
+    channels = ("T1", "T1-IR", "FLAIR")
     label_names = LABEL_NAMES
 
     def __init__(self, subjects: int = 7, grid: Grid = GRID, seed: int = 0):

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from medlab.arguments import number, whole
-from medlab.cohorts.subject import Subject, generator_for
+from medlab.cohorts.subject import Subject
 from medlab.cohorts.texture import smooth_noise
 from medlab.cohorts.tissues import TISSUES, hounsfield, magnetic, materials
+from medlab.data.chance import generator_for
 from medlab.physics.ct.artifacts import WaterCorrection, hardened_sinogram, path_lengths_mm, with_noise
 from medlab.physics.ct.projection import ParallelBeam
 from medlab.physics.ct.reconstruction import fbp

@@ -6,6 +6,7 @@ import json
 import os
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -84,7 +85,12 @@ def _keep(path: Path, arrays: Mapping[str, np.ndarray], compress: bool) -> None:
             (np.savez_compressed if compress else np.savez)(file, **arrays)
         os.replace(partial, path)
     except OSError:
-        partial.unlink(missing_ok=True)
+        _remove(partial)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        _remove(partial)
         raise
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):
+        path.unlink()

@@ -22,6 +22,7 @@ from medlab.cohorts.grid import HEAD_CENTRE_MM, Grid, sample
 from medlab.cohorts.lesions.lesion import Lesion
 from medlab.cohorts.texture import smooth_noise
 from medlab.cohorts.tissues import HEALTHY, TISSUES
+from medlab.data.chance import generator_for
 
 # Tissues among which a person's folds differ, and how many mm a fold's change is long.
 _FOLDED, FOLD_MM = ("white matter", "grey matter", "outer csf"), 5.0
@@ -104,12 +105,6 @@ class Subject:
     def volume_ml(self, *names: str) -> float:
         """The volume of these tissues together in ml, partial voxels counted as such."""
         return float(self.share(*names).double().sum()) * float(np.prod(self.grid.spacing_mm)) / 1000
-
-
-def generator_for(seed: int, purpose: str) -> torch.Generator:
-    """A generator that belongs to one seed and purpose: adding a draw in one place changes none in another."""
-    mixed = np.random.SeedSequence([seed, *purpose.encode()]).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(mixed))
 
 
 def draw_person(seed: int, age_years: float = 40.0, **changes: object) -> Person:

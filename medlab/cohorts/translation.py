@@ -13,8 +13,9 @@ from medlab.cohorts.cohort import Cohort
 from medlab.cohorts.grid import Grid
 from medlab.cohorts.lesions import draw_plaques
 from medlab.cohorts.scan import FLAIR, PROTON_DENSITY, T1, T2, ct_image, mr_image
-from medlab.cohorts.subject import Subject, draw_person, draw_subject, generator_for
+from medlab.cohorts.subject import Subject, draw_person, draw_subject
 from medlab.cohorts.texture import smooth_noise
+from medlab.data.chance import generator_for
 from medlab.data.samples import Sample
 
 GRID = Grid.cube(128, 240.0)

@@ -112,6 +112,10 @@ class Samples(Sequence[Sample]):
     def __iter__(self) -> Iterator[Sample]:
         return (self.load(index) for index in range(len(self)))
 
+    def choose(self, indices: Sequence[int]) -> "Samples":
+        """The samples at these indices, in this order."""
+        return Subset(self, indices)
+
     def __repr__(self) -> str:
         people = len(set(self.subjects))
         without = f", {len(self.left_out)} left out" if self.left_out else ""

@@ -54,7 +54,7 @@ def test_the_head_in_space_shows_the_head_in_the_plane():
     assert [one.value for one in flat] == [one.value for one in solid]
     assert [(one.half_x, one.half_y) for one in flat[:5]] == [one.half[:2] for one in solid[:5]]
     volume = draw_volume(solid, 40)
-    assert float(volume.min()) >= 0 and float(volume.max()) <= 1 + 1e-6
+    assert float(volume.min()) >= -1e-6 and float(volume.max()) <= 1 + 1e-6
     assert float(volume[20, 20, 20]) == pytest.approx(0.2)
 
 

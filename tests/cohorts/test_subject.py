@@ -6,9 +6,10 @@ import torch
 
 from medlab.cohorts.grid import Grid, sample
 from medlab.cohorts.scan import FLAIR, PROTON_DENSITY, T1, T1_CONTRAST, T2, Sequence, ct_image, mr_image
-from medlab.cohorts.subject import Person, draw_person, draw_subject, generator_for
+from medlab.cohorts.subject import Person, draw_person, draw_subject
 from medlab.cohorts.texture import smooth_noise
 from medlab.cohorts.tissues import BRAIN, FLUID, SKULL, TISSUES, hounsfield
+from medlab.data.chance import generator_for
 
 GRID = Grid.cube(40)
 SUBJECT = draw_subject(draw_person(1, 50.0), GRID)

@@ -18,8 +18,8 @@ from medlab.cohorts.deformation import CONTROL_MM
 from medlab.cohorts.grid import sample
 from medlab.cohorts.growth.template import neonatal_template
 from medlab.cohorts.growth.timetable import Stage, sulcal_depth_mm
-from medlab.cohorts.subject import generator_for
 from medlab.cohorts.texture import smooth_noise
+from medlab.data.chance import generator_for
 
 # Of a person's own pattern, in mm of the template: how far the sulci of the template lie elsewhere and on what length,
 # the size of the patches in which sulci are missing or new, and the width of the band of the new ones' noise.

@@ -7,9 +7,9 @@ from medlab.arguments import number, whole
 from medlab.cohorts.growth.myelination import neonatal_values
 from medlab.cohorts.growth.neonate import NeonatalSubject
 from medlab.cohorts.scan import Sequence
-from medlab.cohorts.subject import generator_for
 from medlab.cohorts.texture import smooth_noise
 from medlab.cohorts.tissues import BRAIN, TISSUES
+from medlab.data.chance import generator_for
 from medlab.physics.mri.artifacts import bias_field
 from medlab.physics.mri.snr import magnitude_with_noise
 

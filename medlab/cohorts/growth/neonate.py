@@ -14,8 +14,9 @@ from medlab.cohorts.growth.layers import OUTER_MM, drawn_layers, hindbrain_veloc
 from medlab.cohorts.growth.size import OLDEST_WEEKS, YOUNGEST_WEEKS, head_circumference_cm, largest_perimeter_mm
 from medlab.cohorts.growth.template import neonatal_template
 from medlab.cohorts.growth.timetable import stage_at
-from medlab.cohorts.subject import Person, Subject, generator_for
+from medlab.cohorts.subject import Person, Subject
 from medlab.cohorts.tissues import TISSUES
+from medlab.data.chance import generator_for
 
 FIELD_OF_VIEW_MM = 152.0  # a cube of this edge holds every head to 45 weeks: `Grid.cube(size, FIELD_OF_VIEW_MM)`
 FINEST_MM = 2.0  # a coarser grid is drawn finer than this and averaged, else sulci would fall between its voxels

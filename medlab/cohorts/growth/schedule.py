@@ -3,7 +3,7 @@
 import torch
 
 from medlab.arguments import number, whole
-from medlab.cohorts.subject import generator_for
+from medlab.data.chance import generator_for
 
 FIRST_WEEKS, LAST_WEEKS = 26.0, 45.0
 # Of those scanned once, round, made so that the median of all scans is near dHCP's 40.6 weeks: the share of preterm

@@ -10,7 +10,6 @@ from scipy import ndimage
 from torch import Tensor
 
 from medlab.arguments import number, whole
-from medlab.cohorts import subject  # the module, not its names: subject imports the lesions' package
 from medlab.cohorts.anatomy import head_model
 from medlab.cohorts.deformation import CONTROL_MM
 from medlab.cohorts.grid import sample
@@ -19,6 +18,7 @@ from medlab.cohorts.lesions.lesion import Lesion, replace_by
 from medlab.cohorts.lesions.places import Blocks, model_points, put_back, taken_out
 from medlab.cohorts.texture import smooth_noise
 from medlab.cohorts.tissues import BRAIN
+from medlab.data.chance import generator_for
 
 # The labels of BraTS 2017 to 2020 (Menze et al., IEEE Trans. Med. Imaging 34, 2015), for `Subject.labels`.
 GLIOMA_LABELS = {1: ("tumour core",), 2: ("oedema",), 4: ("enhancing tumour",)}
@@ -87,7 +87,7 @@ class Glioma(Lesion):
     @cached_property
     def cells(self) -> Infiltration:
         """The density of its cells, grown when first asked for."""
-        chance = subject.generator_for(self.seed, "glioma growth")
+        chance = generator_for(self.seed, "glioma growth")
         noise = smooth_noise(head_model(CONTROL_MM).shares.shape[1:], UNEVEN_MM / CONTROL_MM, chance)
         return infiltrate(
             self.origin_mm,
@@ -121,7 +121,7 @@ class Glioma(Lesion):
 
         The fields: the noise of the oedema's border and of the core's, the score, and what presses furrows shut.
         """
-        density, step, chance = self.cells.density, self.spacing_mm, subject.generator_for(self.seed, "glioma")
+        density, step, chance = self.cells.density, self.spacing_mm, generator_for(self.seed, "glioma")
         noises = [
             0.6 * smooth_noise(tuple(density.shape), fine / step, chance)
             + 0.8 * smooth_noise(tuple(density.shape), coarse / step, chance)
@@ -192,7 +192,7 @@ def draw_glioma(seed: int, grade: str | None = None, spacing_mm: int = 2) -> Gli
     is 35 to 60 % (low: 15 to 35 %) of the radius; D and rho follow from these. All other numbers are round.
     Raises ValueError for another grade, or a spacing that the head model does not have.
     """
-    chance = subject.generator_for(whole(seed, "seed", 0), "draw glioma")
+    chance = generator_for(whole(seed, "seed", 0), "draw glioma")
     shares = torch.rand(7, generator=chance).tolist()
     size, pace = torch.randn(2, generator=chance).tolist()
     if grade is None:

@@ -10,13 +10,13 @@ from scipy import ndimage
 from torch import Tensor
 
 from medlab.arguments import number, whole
-from medlab.cohorts import subject  # the module, not its names: subject imports the lesions' package
 from medlab.cohorts.anatomy import head_model
 from medlab.cohorts.grid import sample
 from medlab.cohorts.lesions.lesion import Lesion, replace_by
 from medlab.cohorts.lesions.places import Blocks, model_points
 from medlab.cohorts.lesions.region import covered, spacing_of
 from medlab.cohorts.texture import smooth_noise
+from medlab.data.chance import generator_for
 
 PLAQUE_LABELS = {1: ("plaque",)}
 PLAQUE_NAMES = {1: "plaque"}
@@ -96,7 +96,7 @@ class Plaques(Lesion):
 
     @cached_property
     def _noise(self) -> Tensor:
-        chance = subject.generator_for(self.seed, "plaques")
+        chance = generator_for(self.seed, "plaques")
         return smooth_noise(head_model(MODEL_MM).shares.shape[1:], NOISE_MM / MODEL_MM, chance)[None]
 
     def apply(self, shares: dict[str, Tensor], points: Tensor) -> None:
@@ -139,7 +139,7 @@ def draw_plaques(seed: int, count: int | None = None) -> Plaques:
     run that they follow (Dawson's fingers). Plaques keep apart where there is room.
     Raises ValueError for a count that is not a whole number from 1 to 200.
     """
-    chance = subject.generator_for(whole(seed, "seed", 0), "draw plaques")
+    chance = generator_for(whole(seed, "seed", 0), "draw plaques")
     drawn = float(torch.randn(1, generator=chance))
     if count is None:
         count = round(min(max(20 * math.exp(0.6 * drawn), FEWEST), MOST))
