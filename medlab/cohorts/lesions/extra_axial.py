@@ -142,9 +142,9 @@ class SubduralHaematoma(Mass):
         return thick * uneven * smooth_step(pushed[..., 0] * sign_of(self.side), FALX_MM, 16.0)
 
     def inside_mm(self, pushed: Tensor) -> Tensor:
-        """See `Mass`; where it has no thickness the border is 2 mm away, so that no film is left on the dura."""
+        """See `Mass`; where it has no thickness the border is 4 mm away, so that no film is left on the dura."""
         thick = self.thickness_at(pushed)
-        return thick + away_mm(pushed) - 2 * (1 - thick).clamp(min=0)
+        return thick + away_mm(pushed).clamp(max=0) - 4 * (1 - thick).clamp(min=0)
 
     def apply(self, shares: Shares, points: Tensor) -> None:
         """See `Lesion`: blood at the place of fluid and brain; the dura stays at the bone."""
@@ -209,8 +209,8 @@ class SubarachnoidHaemorrhage(Lesion):
         """The share of blood in the fluid around the brain at points (..., 3) of the template, (...), 0 to density."""
         near = 1 - smooth_step(distance_to_line(points, self._line), 0.6 * self.reach_mm, 1.4 * self.reach_mm)
         # The basal cisterns of both sides are one room; elsewhere the midline holds blood back.
-        beyond = -12.0 if self.region == "basal cisterns" else -2.0
-        sided = smooth_step(points[..., 0] * sign_of(self.side), beyond, beyond + 8)
+        beyond = (-8.0, 4.0) if self.region == "basal cisterns" else (-2.0, 6.0)
+        sided = smooth_step(points[..., 0] * sign_of(self.side), *beyond)
         patches = (0.85 + 0.2 * control_noise(points, 9.0, self.seed, "subarachnoid")).clamp(0.3, 1)
         return self.density * near * sided * patches
 
