@@ -1,7 +1,6 @@
 """A cohort in the format of CQ500: CT of heads, some with a bleed or a fracture, and what three raters would find."""
 
 from collections.abc import Mapping
-from functools import cached_property
 
 import torch
 
@@ -44,13 +43,16 @@ class Cq500Cohort(Cohort):
             raise ValueError(f"anomalous is {anomalous}, expected a share from 0 to 1")
         super().__init__(subjects, grid, seed)
         self.anomalous, self.reconstructed = anomalous, reconstructed
+        self._cases: dict[int, tuple[list[Lesion], float]] = {}
 
     def options(self) -> dict[str, object]:
         return {"anomalous": self.anomalous, "reconstructed": self.reconstructed}
 
-    @cached_property
-    def _drawn(self) -> list[tuple[list[Lesion], float]]:
-        return [self._draw(index) for index in range(self.count)]
+    def _case(self, index: int) -> tuple[list[Lesion], float]:
+        """What a patient has, drawn once: some lesions have to be tried until they fit."""
+        if index not in self._cases:
+            self._cases[index] = self._draw(index)
+        return self._cases[index]
 
     def _draw(self, index: int) -> tuple[list[Lesion], float]:
         seed = self.subject_seed(index)
@@ -65,12 +67,12 @@ class Cq500Cohort(Cohort):
         return lesions, round(18 + 72 * age, 1)
 
     def facts(self, index: int) -> Mapping[str, object]:
-        lesions, age = self._drawn[index]
+        lesions, age = self._case(index)
         found = cq500_findings(lesions)
         return {**{FINDINGS[column]: value for column, value in found.items()}, "age_years": age}
 
     def make(self, index: int) -> Sample:
-        seed, (lesions, age) = self.subject_seed(index), self._drawn[index]
+        seed, (lesions, age) = self.subject_seed(index), self._case(index)
         subject = draw_subject(draw_person(seed, age), self.grid, lesions)
         image = ct_image(subject, seed, reconstructed=self.reconstructed)
         label = torch.zeros(self.grid.shape, dtype=torch.uint8)

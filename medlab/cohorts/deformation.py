@@ -57,7 +57,11 @@ class Deformation:
         return found
 
     def jacobian_determinant(self) -> Tensor:
-        """By how much the flow enlarges each voxel of the control grid, (X, Y, Z); above 0 everywhere."""
+        """By how much the flow enlarges each voxel of the control grid, (X, Y, Z).
+
+        Above 0 everywhere, as long as the velocity is no stronger than the grid can follow: several times what
+        `subject.draw_person` draws.
+        """
         gradient = torch.stack(torch.gradient(self._flows[0], spacing=float(CONTROL_MM), dim=(1, 2, 3)), 1)
         matrix = gradient.permute(2, 3, 4, 0, 1) + torch.eye(3)
         return torch.linalg.det(matrix) * float(np.linalg.det(self.affine[:3, :3]))

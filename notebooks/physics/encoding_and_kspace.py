@@ -377,7 +377,7 @@ explore(
     ),
     labels={"percent": "middle (% of the lines)", "kept": "keep", "every": "one line of"},
     start={"percent": 20, "kept": "middle", "every": 1},
-    percent=run.pick(ci=[20], cpu=[2, 5, 10, 20, 40, 100], gpu=[2, 5, 10, 20, 40, 100]),
+    percent=run.pick(ci=[5, 20], cpu=[2, 5, 10, 20, 40, 100], gpu=[2, 5, 10, 20, 40, 100]),
     kept=["middle", "outside"],
     every=[1, 2, 4],
 )

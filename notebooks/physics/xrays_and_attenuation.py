@@ -448,7 +448,7 @@ explore(
     labels={"kv": "tube voltage (kV)", "mm": "aluminium (mm)"},
     start={"kv": 120, "mm": 6.0},
     kv=[80, 120] if run.profile.name == "ci" else [60, 80, 100, 120, 140],
-    mm=[6.0] if run.profile.name == "ci" else [1.0, 3.0, 6.0, 12.0],
+    mm=[3.0, 6.0] if run.profile.name == "ci" else [1.0, 3.0, 6.0, 12.0],
 )
 
 # %% [markdown]

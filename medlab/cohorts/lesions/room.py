@@ -3,8 +3,8 @@
 What grows within a rigid skull takes the room of fluid and of venous blood (the doctrine of Monro and Kellie). The
 velocity that displaces is that of a potential flow: its divergence is given, positive in the mass, negative where
 something gives way, and nothing passes the skull. Ventricles narrow and the midline moves because they have to. On a
-grid of 4 mm the furrows' fluid cannot be told from the brain beside it, so brain is pressed too: by up to 4 % of its volume
-under the largest haematomas, where a real one's would hardly be.
+grid of 4 mm the furrows' fluid cannot be told from the brain beside it, so brain is pressed too: by up to 4 % of its
+volume under the largest haematomas, where a real one's would hardly be.
 """
 
 import math
@@ -66,11 +66,11 @@ class Mass(Lesion):
 
     def velocity_mm(self) -> Tensor:
         """See `Lesion`; the potential flow described in this file."""
-        return _room_for(self)[1]
+        return _motion(self)[0]
 
     def pushed(self, points: Tensor) -> Tensor:
         """Where the mass alone puts points (..., 3) of the template, in mm."""
-        return points + sample(_room_for(self)[2], head_model(CONTROL_MM).affine, points).movedim(0, -1)
+        return points + sample(_motion(self)[1], head_model(CONTROL_MM).affine, points).movedim(0, -1)
 
     @cached_property
     def midline_shift_mm(self) -> float:
@@ -82,7 +82,7 @@ class Mass(Lesion):
     def mass_ml(self) -> float:
         """The volume of the mass within the skull, in a head of the template's size."""
         inside = covered(self.wall_mm - head_model(CONTROL_MM).away_mm, CONTROL_MM)
-        return float((_room_for(self)[0] * inside).double().sum()) * VOXEL_ML
+        return float((_within(self) * inside).double().sum()) * VOXEL_ML
 
 
 def efface(shares: Shares, inside_mm: Tensor, amount: float, reach_mm: float) -> None:
@@ -118,15 +118,18 @@ def velocity_for(within: Tensor, log_expansion: float, side: str) -> Tensor:
     return torch.from_numpy(velocity.astype(np.float32))
 
 
-@lru_cache(maxsize=4)
-def _room_for(mass: Mass) -> tuple[Tensor, Tensor, Tensor]:
-    """Share after displacement, velocity and displacement of a mass on the control grid.
+# Both are kept for the last few masses only, 4 MB each: many lesions may be held in memory, as numbers.
+@lru_cache(maxsize=8)
+def _within(mass: Mass) -> Tensor:
+    """The share of a mass in each voxel of the control grid, after displacement."""
+    return share_on_control_grid(mass.inside_mm, mass.bounds())
 
-    Kept for the last few masses only: many lesions may be held in memory, as numbers.
-    """
-    within = share_on_control_grid(mass.inside_mm, mass.bounds())
-    velocity = velocity_for(within, mass.log_expansion, mass.side)
-    return within, velocity, flow(velocity)
+
+@lru_cache(maxsize=8)
+def _motion(mass: Mass) -> tuple[Tensor, Tensor]:
+    """The velocity of a mass and its displacement, on the control grid."""
+    velocity = velocity_for(_within(mass), mass.log_expansion, mass.side)
+    return velocity, flow(velocity)
 
 
 def share_on_control_grid(inside_mm: Callable[[Tensor], Tensor], bounds: Bounds) -> Tensor:
