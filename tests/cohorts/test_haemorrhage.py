@@ -269,6 +269,15 @@ def test_subdural_blood_is_a_crescent_under_the_dura_of_one_side():
     assert from_wall[0] > from_wall[1] > from_wall[2] == 0
 
 
+@pytest.mark.parametrize(("side", "sign"), [("right", 1), ("left", -1)])
+def test_the_falx_holds_the_widest_subdural_blood_back(side, sign):
+    widest = SubduralHaematoma(side, 15.0, 0.0, 50.0, half_azimuth_deg=100.0, half_elevation_deg=70.0)
+    points = model_points(4)
+    inside = widest.inside_mm(points)
+    assert float(inside[points[..., 0] * sign < 4].max()) < -3.9
+    assert float(inside[points[..., 0] * sign > 30].max()) > 10
+
+
 def test_subdural_blood_lies_on_the_inside_of_the_dura():
     lesion = of_kind("subdural")
     wall = torch.tensor([70.0, -17.0, 30.0])
@@ -351,6 +360,13 @@ def test_the_largest_clot_stays_in_its_hemisphere_and_off_the_skull():
     assert float(clot[away_mm(GRID.points()) > 0].max()) < 1e-3
     healthy = subject_with()
     assert hurt.volume_ml("ventricular csf") < healthy.volume_ml("ventricular csf")
+
+
+def test_a_clot_beside_a_ventricle_leaves_its_fluid():
+    lesion = IntraparenchymalHaemorrhage("right", "thalamus", 25.0, shift_mm=(-4.0, 10.0, 12.0))
+    hurt, healthy = painted(lesion), healthy_model()
+    assert float(healthy["ventricular csf"][lesion.inside_mm(lesion.pushed(model_points(4))) > 2].sum()) > 2
+    assert torch.equal(hurt["ventricular csf"], healthy["ventricular csf"])
 
 
 def test_oedema_is_a_rim_around_the_clot():

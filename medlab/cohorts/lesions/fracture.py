@@ -95,16 +95,18 @@ class LinearFracture(Fracture):
         return points
 
     def gap_mm(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        """The distance of points (N, 3) to the middle of the gap, across it, and its width there, in mm, (N,) each."""
+        """The distance of points (N, 3) to the middle of the gap, across it, and its width there, in mm, (N,) each.
+
+        Beyond its ends the width is 0, as it is at the ends.
+        """
         line = self.line
         along, into = unit(torch.gradient(line, dim=0)[0]), inward(line)
         nearest = torch.cdist(points, line).argmin(1)
         beside = points - line[nearest]
         across = torch.linalg.cross(into[nearest], along[nearest])
-        beyond = (beside * along[nearest]).sum(-1).abs() > 2 * STEP_MM
         share = nearest / (len(line) - 1)
         width = self.width_mm * (torch.minimum(share, 1 - share) / TAPER).clamp(max=1).sqrt()
-        return (beside * across).sum(-1).abs(), width.masked_fill(beyond, 0.0)
+        return (beside * across).sum(-1).abs(), width
 
     def bounds(self) -> Bounds:
         """See `Fracture`."""
