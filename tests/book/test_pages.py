@@ -217,6 +217,7 @@ def test_the_book_works_from_a_web_server(browser):
             visit.page.wait_for_url("**/book/index.html")
     finally:
         server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.parametrize("name", PAGES)
