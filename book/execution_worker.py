@@ -26,6 +26,8 @@ from book.execution_state import INPUT, OUTPUT, RESULT
 
 KERNEL_PATIENCE = 120  # seconds for a kernel to start, and for its last words to arrive, on a busy machine
 POLL = 0.2
+STARTS = 3  # of a kernel that ends before it answers
+DIED_EARLY = "Kernel died before replying"
 
 
 class ThisPython(AsyncKernelManager):
@@ -102,17 +104,7 @@ def execute(job: dict) -> dict:
     watch.start()
     began, broken = time.monotonic(), None
     try:
-        execute_notebook(
-            INPUT,
-            None,
-            parameters=job["parameters"],
-            engine_name="lesson",
-            kernel_name="python3",
-            language="python",
-            progress_bar=False,
-            start_timeout=KERNEL_PATIENCE,
-            cwd=job["folder"],
-        )
+        _run(job, watch)
     except PapermillExecutionError:
         pass  # `examine` finds the cell that failed and says more
     except Exception as error:
@@ -127,6 +119,30 @@ def execute(job: dict) -> dict:
         state["error"] = {**last_started(notebook, job["file"], job["source"]), **broken, "frames": []}
     Path(OUTPUT).write_text(nbformat.writes(notebook, version=4, ensure_ascii=False), encoding="utf-8")
     return {**state, "wall_s": round(wall, 3), "peak_mib": peak_mib()}
+
+
+def _run(job: dict, watch: Watch) -> None:
+    """Papermill, again where the kernel ended before it was there.
+
+    A kernel is told ports that were free when looked for; another program may be quicker to take one of them.
+    """
+    for left in reversed(range(STARTS)):
+        try:
+            execute_notebook(
+                INPUT,
+                None,
+                parameters=job["parameters"],
+                engine_name="lesson",
+                kernel_name="python3",
+                language="python",
+                progress_bar=False,
+                start_timeout=KERNEL_PATIENCE,
+                cwd=job["folder"],
+            )
+            return
+        except RuntimeError as error:
+            if left == 0 or watch.timed_out or DIED_EARLY not in str(error):
+                raise
 
 
 def _broken(error: Exception, watch: Watch) -> dict:

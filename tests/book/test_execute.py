@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ import pytest
 
 from book.execute import PROFILES, execute_all, latest
 from book.execution_reading import cell_lines
+from book.execution_state import INPUT
 from book.lessons import ROOT, Lesson, tags
 from book.report import Progress, failure_banner, failure_report
 from medlab import profiles
@@ -163,6 +165,34 @@ def test_other_ends_are_told_with_their_cell(ran, name, kind, said):
     assert ran[name].error["name"] == kind and said in ran[name].error["message"]
     assert ran[name].problem.startswith(f"notebooks/part/{name}.py, cell 3 (line 9): {kind}: ")
     assert ran[name].notebook.is_file()
+
+
+STILLBORN = """
+import json, sys
+from book import execution_worker as worker
+fine, fails = worker.ThisPython.kernel_spec.fget, int(sys.argv[1])
+
+def spec(manager):
+    found = fine(manager)
+    if len(worker.ThisPython.groups) < fails:
+        found.argv = [sys.executable, "-c", "raise SystemExit(1)"]
+    return found
+
+worker.ThisPython.kernel_spec = property(spec)
+job = {"file": "a.py", "source": "", "folder": ".", "parameters": {}, "environment": {}, "timeout_s": 60}
+error = worker.execute(job)["error"]
+print(json.dumps([len(worker.ThisPython.groups), error and error["message"]]))
+"""
+
+
+@pytest.mark.parametrize(("fails", "said"), [(2, [3, None]), (3, [3, "Kernel died before replying to kernel_info"])])
+def test_a_kernel_that_ends_before_it_answers_is_started_again(tmp_path, fails, said):
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x = 1")]), tmp_path / INPUT)
+    run = [sys.executable, "-c", STILLBORN, str(fails)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout) == said
 
 
 def test_a_lesson_without_its_weights_fails_without_running(ran):
