@@ -16,6 +16,9 @@ from medlab.data import Volume
 from medlab.data.chance import seed_for
 from medlab.data.samples import Sample, Samples
 
+# The code that decides how a subject looks: when it changes, subjects are made anew.
+MAKERS = ("medlab.cohorts", "medlab.physics", "medlab.data.chance", "medlab.data.template")
+
 
 class Cohort(Samples):
     """Samples with exact ground truth, of any number, on any grid, from any seed.
@@ -71,7 +74,7 @@ class Cohort(Samples):
             "seed": self.seed,
             "grid": [list(self.grid.shape), list(self.grid.spacing_mm), list(self.grid.centre_mm)],
             "options": self.options(),
-            "code": code_digest("medlab.cohorts", "medlab.physics"),
+            "code": code_digest(*MAKERS),
         }
         return cache_folder() / "cohorts" / f"{self.name}-{content_key(recipe)}"
 

@@ -21,7 +21,7 @@ from medlab.cohorts.texture import smooth_noise
 
 CONTROL_MM = 4  # the spacing on which velocities live: the head model at this spacing
 SQUARINGS = 7
-REFINEMENTS = 4
+REFINEMENTS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,13 +47,16 @@ class Deformation:
     def to_template(self, points: Tensor) -> Tensor:
         """Where points (..., 3) of the subject lie in the template, mm: the inverse of `to_subject`.
 
-        The two flows are inverse to each other up to the interpolation on their grid, which a few steps of a
-        fixed-point iteration correct.
+        The two flows are inverse to each other up to the interpolation on their grid. What is left is corrected where
+        it is small, in the target: by how far the point found is carried past it, the next point is asked for before
+        it. So a flow that moves neighbours apart by more than their distance is undone as well.
         """
         target = _transformed(points, np.linalg.inv(self.affine))
-        found = target + _displacement(self._flows[1], target)
+        asked = target
+        found = asked + _displacement(self._flows[1], asked)
         for _ in range(REFINEMENTS):
-            found = target - _displacement(self._flows[0], found)
+            asked = asked + target - found - _displacement(self._flows[0], found)
+            found = asked + _displacement(self._flows[1], asked)
         return found
 
     def jacobian_determinant(self) -> Tensor:

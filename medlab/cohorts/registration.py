@@ -79,5 +79,7 @@ def warp_label(label: Tensor, displacement_mm: Tensor, grid: Grid) -> Tensor:
 
 
 def _person(seed: int, grid: Grid, shape_mm: float, folds: float) -> Subject:
-    person = draw_person(seed, 40.0, shape_mm=shape_mm, folds=folds, angles_deg=(0.0, 0.0, 0.0), shift_mm=(0.0,) * 3)
+    # Equal furrows: what no displacement can explain is in folds alone, which can be 0.
+    still = {"angles_deg": (0.0, 0.0, 0.0), "shift_mm": (0.0, 0.0, 0.0), "furrows": 0.0}
+    person = draw_person(seed, 40.0, shape_mm=shape_mm, folds=folds, **still)
     return draw_subject(person, grid)

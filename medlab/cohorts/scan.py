@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from medlab.arguments import number, whole
+from medlab.cohorts.grid import Grid
 from medlab.cohorts.subject import Subject
 from medlab.cohorts.texture import smooth_noise
 from medlab.cohorts.tissues import TISSUES, hounsfield, magnetic, materials
@@ -115,16 +116,34 @@ def mr_image(
     drawn["t2_star_ms"] = torch.minimum(drawn["t2_star_ms"], drawn["t2_ms"])
     signals = sequence.signals(drawn)
     image = sum(share * float(signals[TISSUES.index(name)]) for name, share in subject.shares.items()).abs()
-    shape = subject.grid.shape
-    if texture:
-        own = generator_for(subject.person.seed, "texture")
-        sigma = 3.0 / min(subject.grid.spacing_mm)
-        image = image * torch.exp(texture * smooth_noise(shape, min(sigma, 4.0), own))
+    own = generator_for(subject.person.seed, "texture")
     chance = generator_for(whole(seed, "seed", 0), f"scan {sequence.name}")
-    if bias:
-        image = image * bias_field(shape, bias, chance)
     sigma = number(noise, "noise", 0) * abs(float(signals[TISSUES.index("white matter")]))
-    return magnitude_with_noise(image, sigma, chance) if sigma else image
+    return received(image, subject.grid, own, chance, texture=texture, bias=bias, sigma=sigma)
+
+
+def received(
+    signal: Tensor,
+    grid: Grid,
+    own: torch.Generator,
+    chance: torch.Generator,
+    *,
+    texture: float,
+    bias: float,
+    sigma: float,
+    texture_mm: float = 3.0,
+) -> Tensor:
+    """The magnitude image that a coil receives of a signal (X, Y, Z): with texture, the coil's bias field and noise.
+
+    own: draws the texture, which belongs to the subject. chance: draws what belongs to the scan. texture, bias: their
+    strengths, shares of the signal. texture_mm: how long it is. sigma: of the noise in each part, in the signal's unit.
+    """
+    if number(texture, "texture", 0):
+        length = min(texture_mm / min(grid.spacing_mm), 4.0)
+        signal = signal * torch.exp(texture * smooth_noise(grid.shape, length, own))
+    if number(bias, "bias", 0):
+        signal = signal * bias_field(grid.shape, bias, chance)
+    return magnitude_with_noise(signal, sigma, chance) if sigma else signal
 
 
 def ct_image(

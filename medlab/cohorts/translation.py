@@ -1,5 +1,6 @@
 """Cohorts for translation: the same heads seen by two machines, aligned or not, and what one image tells of another."""
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -74,43 +75,9 @@ class MrCtCohort(Cohort):
         return self.sample(index, image, mask=brain_mask(at_mr))
 
 
-class MrPetCohort(Cohort):
-    """MTR- and FA-like maps and a PET of myelin, of people with multiple sclerosis.
+class PlaqueCohort(Cohort):
+    """People with multiple sclerosis, seen in several images. Labels: 1 white matter, 2 plaque."""
 
-    The tracer binds to myelin, so plaques and what is demyelinated take up less. The PET has a resolution of 5 mm and
-    noise that grows with the root of the uptake. Labels: 1 white matter, 2 plaque.
-    """
-
-    name = "MR-PET"
-    channels = ("MTR", "FA", "PET")
-    label_names = LABEL_NAMES
-
-    def __init__(self, subjects: int = 28, grid: Grid = GRID, seed: int = 0):
-        super().__init__(subjects, grid, seed)
-
-    def facts(self, index: int) -> Mapping[str, object]:
-        return {"disease": "multiple sclerosis"}
-
-    def make(self, index: int) -> Sample:
-        seed = self.subject_seed(index)
-        subject = draw_subject(draw_person(seed), self.grid, [draw_plaques(seed)])
-        mask = brain_mask(subject)
-        chance = generator_for(seed, "myelin maps")
-        maps = []
-        for name in self.channels:
-            clean = sum(subject.share(tissue) * values[name] for tissue, values in _MYELIN.items())
-            maps.append(_pet(clean, subject, chance) if name == "PET" else _noisy_map(clean, chance))
-        return self.sample(index, torch.stack(maps) * mask, subject.labels(LABELS), mask)
-
-
-class FlairCohort(Cohort):
-    """T1, T2, PD and FLAIR of people with multiple sclerosis: can the FLAIR be told from the others?
-
-    Labels: 1 white matter, 2 plaque, for the lesion contrast ratio.
-    """
-
-    name = "FLAIR"
-    channels = ("T1", "T2", "PD", "FLAIR")
     label_names = LABEL_NAMES
 
     def __init__(self, subjects: int = 24, grid: Grid = GRID, seed: int = 0):
@@ -119,12 +86,50 @@ class FlairCohort(Cohort):
     def facts(self, index: int) -> Mapping[str, object]:
         return {"disease": "multiple sclerosis"}
 
+    @abstractmethod
+    def scans(self, subject: Subject, seed: int) -> list[Tensor]:
+        """An image (X, Y, Z) of the subject for each channel."""
+
     def make(self, index: int) -> Sample:
         seed = self.subject_seed(index)
         subject = draw_subject(draw_person(seed), self.grid, [draw_plaques(seed)])
         mask = brain_mask(subject)
-        scans = [mr_image(subject, sequence, seed) for sequence in (T1, T2, PROTON_DENSITY, FLAIR)]
-        return self.sample(index, torch.stack(scans) * mask, subject.labels(LABELS), mask)
+        return self.sample(index, torch.stack(self.scans(subject, seed)) * mask, subject.labels(LABELS), mask)
+
+
+class MrPetCohort(PlaqueCohort):
+    """MTR- and FA-like maps and a PET of myelin, of people with multiple sclerosis.
+
+    The tracer binds to myelin, so plaques and what is demyelinated take up less. The PET has a resolution of 5 mm and
+    noise that grows with the root of the uptake.
+    """
+
+    name = "MR-PET"
+    channels = ("MTR", "FA", "PET")
+
+    def __init__(self, subjects: int = 28, grid: Grid = GRID, seed: int = 0):
+        super().__init__(subjects, grid, seed)
+
+    def scans(self, subject: Subject, seed: int) -> list[Tensor]:
+        chance = generator_for(seed, "myelin maps")
+        maps = []
+        for name in self.channels:
+            clean = sum(subject.share(tissue) * values[name] for tissue, values in _MYELIN.items())
+            maps.append(_pet(clean, subject, chance) if name == "PET" else _noisy_map(clean, chance))
+        return maps
+
+
+class FlairCohort(PlaqueCohort):
+    """T1, T2, PD and FLAIR of people with multiple sclerosis: can the FLAIR be told from the others?
+
+    The labels are for the lesion contrast ratio.
+    """
+
+    name = "FLAIR"
+    channels = ("T1", "T2", "PD", "FLAIR")
+
+    def scans(self, subject: Subject, seed: int) -> list[Tensor]:
+        return [mr_image(subject, sequence, seed) for sequence in (T1, T2, PROTON_DENSITY, FLAIR)]
 
 
 def _noisy_map(clean: Tensor, generator: torch.Generator) -> Tensor:

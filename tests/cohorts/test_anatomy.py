@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from medlab.cohorts.anatomy import head_model
+from medlab.cohorts.anatomy import FURROWED, head_model
 from medlab.cohorts.anatomy.brain import hull_distance
 from medlab.cohorts.tissues import HEALTHY, LESIONS, TISSUES, attenuation, hounsfield, index, magnetic, materials
 from medlab.data import load_icbm152
@@ -18,6 +18,31 @@ def volume_ml(model, *names):
 def test_shares_add_up_exactly_in_every_voxel(spacing):
     total = head_model(spacing).shares.sum(0, dtype=torch.int32)
     assert int(total.min()) == int(total.max()) == 255
+
+
+@pytest.mark.parametrize("spacing", [1, 2, 4])
+def test_wider_furrows_only_move_borders(spacing):
+    model = head_model(spacing)
+    moved = [HEALTHY.index(name) for name in FURROWED]
+    stays = [n for n in range(len(HEALTHY)) if n not in moved]
+    for part in (0.0, 0.3, 1.0):
+        shares = model.with_furrows(part)
+        assert torch.equal(shares[stays], model.shares[stays])
+        total = shares.sum(0, dtype=torch.int32)
+        assert int(total.min()) == int(total.max()) == 255
+    assert torch.equal(shares[moved], model.wide)
+
+
+def test_furrows_cost_the_same_brain_on_every_grid():
+    lost = {}
+    for spacing in (1, 2, 4, 8):
+        model = head_model(spacing)
+        at = [(model.with_furrows(part).double().sum((1, 2, 3))) * spacing**3 / 255e3 for part in (0.0, 0.5, 1.0)]
+        white, grey, fluid = ([float(one[HEALTHY.index(name)]) for one in at] for name in FURROWED)
+        assert white[0] > white[1] > white[2] and grey[0] > grey[1] > grey[2] and fluid[0] < fluid[1] < fluid[2]
+        lost[spacing] = fluid[2] - fluid[0]
+        assert fluid[1] - fluid[0] == pytest.approx(lost[spacing] / 2, rel=0.02)
+    assert lost[1] > 150 and all(one == pytest.approx(lost[1], rel=0.02) for one in lost.values())
 
 
 def test_volumes_are_those_of_a_grown_up():

@@ -38,10 +38,23 @@ def test_volume_follows_the_size_of_the_head():
     assert large / small == pytest.approx((1.05 / 0.95) ** 3, rel=0.01)
 
 
+def test_brains_have_a_persons_size():
+    volumes = torch.tensor([draw_subject(draw_person(seed, 30.0), GRID).volume_ml(*BRAIN) for seed in range(8)])
+    assert 1250 < float(volumes.mean()) < 1500 and float(volumes.min()) > 950 and float(volumes.max()) < 1850
+
+
 def test_brains_shrink_with_age():
-    young, old = (draw_subject(draw_person(4, age), GRID) for age in (20.0, 80.0))
-    assert old.volume_ml("ventricular csf") > 1.4 * young.volume_ml("ventricular csf")
-    assert old.volume_ml(*BRAIN) < young.volume_ml(*BRAIN)
+    at = {age: draw_subject(draw_person(4, age), GRID) for age in (20.0, 34.0, 36.0, 59.0, 61.0, 80.0)}
+    young, old = at[20.0], at[80.0]
+    assert 1.4 < old.volume_ml("ventricular csf") / young.volume_ml("ventricular csf") < 3
+    brain = {age: subject.volume_ml(*BRAIN) for age, subject in at.items()}
+    assert 0.15 < 1 - brain[80.0] / brain[20.0] < 0.27
+    assert 0.1 < 50 * (1 - brain[36.0] / brain[34.0]) < 0.3, "per cent a year at 35: 0.2 in Hedman et al."
+    assert 0.35 < 50 * (1 - brain[61.0] / brain[59.0]) < 0.7, "per cent a year at 60: 0.5"
+    for tissue in ("grey matter", "white matter"):
+        assert 0.1 < 1 - old.volume_ml(tissue) / young.volume_ml(tissue) < 0.35
+    assert old.volume_ml("outer csf") > 1.8 * young.volume_ml("outer csf"), "furrows widen"
+    assert old.volume_ml(*SKULL) == pytest.approx(young.volume_ml(*SKULL), rel=0.04), "and bone stays"
 
 
 def test_thick_slices_are_means_over_their_thickness():

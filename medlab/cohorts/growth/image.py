@@ -6,12 +6,9 @@ from torch import Tensor
 from medlab.arguments import number, whole
 from medlab.cohorts.growth.myelination import neonatal_values
 from medlab.cohorts.growth.neonate import NeonatalSubject
-from medlab.cohorts.scan import Sequence
-from medlab.cohorts.texture import smooth_noise
+from medlab.cohorts.scan import Sequence, received
 from medlab.cohorts.tissues import BRAIN, TISSUES
 from medlab.data.chance import generator_for
-from medlab.physics.mri.artifacts import bias_field
-from medlab.physics.mri.snr import magnitude_with_noise
 
 # As the developing Human Connectome Project scans at 3 T (Makropoulos et al., NeuroImage 173, 2018): turbo spin echo
 # and inversion recovery, which are a plain spin echo and inversion recovery with the same times here.
@@ -54,12 +51,7 @@ def neonatal_mr_image(
     for name, share in subject.shares.items():
         signal = signals[:, TISSUES.index(name)].contiguous()
         image += share * (torch.lerp(signal[level], signal[level + 1], part) if name in BRAIN else signal[LEVELS // 2])
-    image = image.abs()
-    if number(texture, "texture", 0):
-        own = generator_for(subject.neonate.seed, "neonatal texture")
-        sigma = min(TEXTURE_MM / min(subject.grid.spacing_mm), 4.0)
-        image = image * torch.exp(texture * smooth_noise(subject.grid.shape, sigma, own))
-    if number(bias, "bias", 0):
-        image = image * bias_field(subject.grid.shape, bias, chance)
+    own = generator_for(subject.neonate.seed, "neonatal texture")
     sigma = number(noise, "noise", 0) * abs(float(signals[LEVELS // 2, TISSUES.index("white matter")]))
-    return magnitude_with_noise(image, sigma, chance) if sigma else image
+    strengths = {"texture": texture, "bias": bias, "sigma": sigma, "texture_mm": TEXTURE_MM}
+    return received(image.abs(), subject.grid, own, chance, **strengths)
