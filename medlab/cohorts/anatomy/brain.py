@@ -110,7 +110,8 @@ def _ventricles(fluid: np.ndarray, away: np.ndarray, coordinates: tuple[np.ndarr
 def _ventricular_region(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Where ventricles lie in template coordinates: without the fissures between and beside the hemispheres."""
     x, y, z = np.abs(x)[:, None, None], y[None, :, None], z[None, None, :]
-    lateral = (x >= 3) & (x < 24) & (y > -70) & (y < 36) & (z > -4) & (z < 32)
+    # Near the middle the cisterns begin behind the splenium.
+    lateral = (x >= 3) & (x < 24) & (y > np.where(x < 12, -38, -70)) & (y < 36) & (z > -4) & (z < 32)
     trigone = (x >= 12) & (x < 40) & (y > -90) & (y < -18) & (z > -6) & (z < 28)
     temporal = (x >= 22) & (x < 42) & (y > -45) & (y < -2) & (z > -26) & (z <= -4)
     third = (x < 5) & (y > -36) & (y < 8) & (z > -10) & (z < 16)
