@@ -15,7 +15,7 @@ import torch
 
 import medlab
 
-LIBRARIES = ("numpy", "scipy", "scikit-image", "astra-toolbox", "deepinv", "sigpy")
+LIBRARIES = ("numpy", "scipy", "xraydb", "scikit-image", "astra-toolbox", "deepinv", "sigpy", "spekpy")
 
 
 def in_turns(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:

@@ -116,7 +116,7 @@ def draw_person(seed: int, age_years: float = 40.0, **changes: object) -> Person
 
     With age fluid takes the room of brain. Its loss grows with the square of the years since 18, to about a fifth at
     80: 0.2 % a year at 35 and 0.4 % at 60, near the rates of Hedman et al., Hum. Brain Mapp. 33, 2012. Most of it
-    widens furrows; the ventricles' walls move outwards by up to 4.5 mm and the surface inwards by 1 mm (round numbers).
+    widens furrows; the ventricles' walls move outwards by up to 6 mm and the surface inwards by 1 mm (round numbers).
     """
     age = number(age_years, "age_years", 0, 120)
     generator = generator_for(seed, "person")
@@ -128,7 +128,7 @@ def draw_person(seed: int, age_years: float = 40.0, **changes: object) -> Person
         scale=tuple(round(SIZE * float(np.exp(0.03 * size + 0.02 * own)), 5) for own in (x, y, z)),
         angles_deg=(3.0 * nod, 2.0 * tilt, 3.0 * turn),
         shift_mm=(1.5 * right, 0.0, 0.0),
-        ventricles_mm=4.5 * late + 0.8 * ventricles,
+        ventricles_mm=6.0 * late + 0.8 * ventricles,
         atrophy_mm=max(worn + 0.2 * atrophy, -0.3),
         asymmetry_mm=1.5 * side,
         furrows=min(max(worn + 0.04 * furrows, 0.0), 1.0),

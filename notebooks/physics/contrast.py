@@ -75,37 +75,18 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from scipy import optimize, stats
+from scipy import optimize
 
 from medlab.data import load_icbm152
-from medlab.physics.mri.sequences import (
-    balanced_ssfp_signal,
-    flair_signal,
-    inversion_recovery_signal,
-    null_inversion_time_ms,
-    spin_echo_signal,
-    spoiled_gradient_echo_signal,
-)
-from medlab.physics.mri.snr import (
-    Acquisition,
-    complex_noise,
-    magnitude_with_noise,
-    relative_snr,
-    rician_mean,
-)
-from medlab.physics.mri.spins import (
-    GAMMA_MHZ_PER_T,
-    Delay,
-    Pulse,
-    Spins,
-    Spoil,
-    ernst_angle_deg,
-    gradient_for_slice,
-    refocusing_profile,
-    select_slice,
-    spin_echo,
-    windowed_sinc,
-)
+from medlab.metrics import mean_interval
+from medlab.physics.mri.sequences import balanced_ssfp_signal, flair_signal
+from medlab.physics.mri.sequences import inversion_recovery_signal, null_inversion_time_ms
+from medlab.physics.mri.sequences import spin_echo_signal, spoiled_gradient_echo_signal
+from medlab.physics.mri.snr import Acquisition, complex_noise, magnitude_with_noise
+from medlab.physics.mri.snr import relative_snr, rician_mean
+from medlab.physics.mri.spins import GAMMA_MHZ_PER_T, Delay, Pulse, Spins, Spoil
+from medlab.physics.mri.spins import ernst_angle_deg, gradient_for_slice, refocusing_profile
+from medlab.physics.mri.spins import select_slice, spin_echo, windowed_sinc
 from medlab.physics.mri.spins import run as play
 from medlab.physics.mri.tissues import FIELDS_T, Tissue, tissue
 from medlab.viz import explore, show, slices, style, table
@@ -133,20 +114,14 @@ def column(field_t, name):
     return torch.tensor([getattr(one, name) for one in tissues_at(field_t)])
 
 
-MAPS = {
-    field: {name: column(field, name) for name in ("proton_density", "t1_ms", "t2_ms")}
-    for field in FIELDS_T
-}
-STAR_MAPS = {
-    field: {name: column(field, name) for name in ("proton_density", "t1_ms", "t2_star_ms")}
-    for field in FIELDS_T
-}
+MAPS, STAR_MAPS = (
+    {at: {name: column(at, name) for name in ("proton_density", "t1_ms", decay)} for at in FIELDS_T}
+    for decay in ("t2_ms", "t2_star_ms")
+)  # fmt: skip
 
 template = load_icbm152()
 BOX = (slice(2, 194), slice(22, 214), 92)  # 192 x 192 mm of one axial slice
-white, grey, mask = (
-    volume.data[0][BOX] for volume in (template.white, template.grey, template.mask)
-)
+white, grey, mask = (volume.data[0][BOX] for volume in (template.white, template.grey, template.mask))  # fmt: skip
 fluid = (mask - white - grey).clamp(min=0)
 
 # A synthetic lesion in the white matter beside the tip of the right ventricle: an ellipse with a soft edge.
@@ -169,26 +144,16 @@ def draw(ax, picture, title=""):
 
 
 flair_times = {"echo_time_ms": 100.0, "repetition_time_ms": flair_repetition_ms}
+field, star = MAPS[3.0], STAR_MAPS[3.0]
 protocol = {
-    "T1-weighted\nspin echo, TR 600, TE 12": spin_echo_signal(
-        **MAPS[3.0], echo_time_ms=12, repetition_time_ms=600
-    ),
-    "density-weighted\nspin echo, TR 9000, TE 12": spin_echo_signal(
-        **MAPS[3.0], echo_time_ms=12, repetition_time_ms=9000
-    ),
-    "T2-weighted\nspin echo, TR 9000, TE 100": spin_echo_signal(
-        **MAPS[3.0], echo_time_ms=100, repetition_time_ms=9000
-    ),
-    f"FLAIR\nfluid nulled, TR {flair_repetition_ms:.0f}, TE 100": flair_signal(
-        **MAPS[3.0], **flair_times
-    ),
-    "T1-weighted gradient echo\n25°, TR 15, TE 2": spoiled_gradient_echo_signal(
-        **STAR_MAPS[3.0], flip_angle_deg=25, echo_time_ms=2, repetition_time_ms=15
-    ),
-    "balanced SSFP\n40°, TR 5, TE 2.5": balanced_ssfp_signal(
-        **MAPS[3.0], flip_angle_deg=40, repetition_time_ms=5
-    ),
-}
+    **{
+        f"{name}\nspin echo, TR {tr}, TE {te}": spin_echo_signal(**field, echo_time_ms=te, repetition_time_ms=tr)
+        for name, te, tr in (("T1-weighted", 12, 600), ("density-weighted", 12, 9000), ("T2-weighted", 100, 9000))
+    },
+    f"FLAIR\nfluid nulled, TR {flair_repetition_ms:.0f}, TE 100": flair_signal(**field, **flair_times),
+    "T1-weighted gradient echo\n25°, TR 15, TE 2": spoiled_gradient_echo_signal(**star, flip_angle_deg=25, echo_time_ms=2, repetition_time_ms=15),
+    "balanced SSFP\n40°, TR 5, TE 2.5": balanced_ssfp_signal(**field, flip_angle_deg=40, repetition_time_ms=5),
+}  # fmt: skip
 figure, axes = plt.subplots(2, 3, figsize=(9.0, 7.6))
 for ax, (name, signal) in zip(axes.flat, protocol.items(), strict=True):
     draw(ax, image_of(signal), name)
@@ -241,18 +206,15 @@ echoes, repetitions = torch.linspace(2, 140, 139), torch.logspace(2.3, 4, 171)
 def contrast(field_t):
     """Grey minus white matter for every TE (rows) and TR (columns)."""
     times = {"echo_time_ms": echoes[:, None], "repetition_time_ms": repetitions}
-    one, other, *_ = tissues_at(field_t)
-    return spin_echo_signal(
-        other.proton_density, other.t1_ms, other.t2_ms, **times
-    ) - spin_echo_signal(one.proton_density, one.t1_ms, one.t2_ms, **times)
+    two = tissues_at(field_t)[:2]
+    one, other = (spin_echo_signal(t.proton_density, t.t1_ms, t.t2_ms, **times) for t in two)
+    return other - one
 
 
 figure, axes = plt.subplots(1, 2, figsize=(9.0, 3.7), sharey=True)
 for ax, strength in zip(axes, FIELDS_T, strict=True):
     values = contrast(strength)
-    drawn = ax.pcolormesh(
-        repetitions, echoes, values, cmap="PuOr_r", vmin=-0.1, vmax=0.1, rasterized=True
-    )
+    drawn = ax.pcolormesh(repetitions, echoes, values, cmap="PuOr_r", vmin=-0.1, vmax=0.1, rasterized=True)  # fmt: skip
     ax.contour(repetitions, echoes, values, levels=[0], colors="black", linewidths=1.6)
     ax.plot(600, 12, "o", color="black", markerfacecolor="white")
     ax.set(xscale="log", xlabel="repetition time TR (ms)", title=f"{strength:g} T")
@@ -268,12 +230,10 @@ show(
 )
 
 crossing = optimize.brentq(
-    lambda tr: float(
-        torch.diff(spin_echo_signal(**field, echo_time_ms=12.0, repetition_time_ms=tr)[:2])
-    ),
+    lambda tr: float(torch.diff(spin_echo_signal(**field, echo_time_ms=12.0, repetition_time_ms=tr)[:2])),
     300,
     9000,
-)
+)  # fmt: skip
 run.record("contrast_crossing", crossing, low=900, high=2500, unit="ms", digits=0)
 
 # %% [markdown]
@@ -328,26 +288,19 @@ def draw_inversion(inversion_ms, repetition_ms, echo_ms):
     times = {"echo_time_ms": echo_ms, "repetition_time_ms": repetition_ms}
     now = inversion_recovery_signal(**field, inversion_time_ms=inversion_ms, **times)
     curves = inversion_recovery_signal(
-        *(values[:, None] for values in field.values()),
-        inversion_time_ms=TI_CURVE,
-        signed=True,
-        **times,
-    )
+        *(values[:, None] for values in field.values()), inversion_time_ms=TI_CURVE, signed=True, **times
+    )  # fmt: skip
     figure, (left, right_) = plt.subplots(1, 2, figsize=(7.4, 3.5), width_ratios=(1, 1.25))
     draw(left, image_of(now))
     for (name, colour), curve in zip(COLOURS.items(), curves, strict=True):
         dashes = "--" if name == "lesion" else "-"
         right_.plot(TI_CURVE, curve, color=colour, label=name, linestyle=dashes)
-        right_.plot(
-            inversion_ms, float(np.interp(inversion_ms, TI_CURVE, curve)), "o", color=colour
-        )
+        right_.plot(inversion_ms, float(np.interp(inversion_ms, TI_CURVE, curve)), "o", color=colour)  # fmt: skip
     right_.axhline(0, color=style.MUTED, linewidth=0.8)
     right_.axvline(inversion_ms, color=style.MUTED, linewidth=0.8, linestyle="--")
+    right_.set(xlabel="inversion time TI (ms)", ylabel="signal before the magnitude")
     right_.set(
-        xlabel="inversion time TI (ms)",
-        ylabel="signal before the magnitude",
-        ylim=(-1.0, 0.8),
-        title=f"TI {inversion_ms}, TR {repetition_ms}, TE {echo_ms} ms",
+        ylim=(-1.0, 0.8), title=f"TI {inversion_ms}, TR {repetition_ms}, TE {echo_ms} ms"
     )
     right_.legend(loc="lower right", fontsize=8)
     return figure
@@ -361,9 +314,10 @@ def alt_of_inversion(inversion_ms, repetition_ms, echo_ms):
     )
 
 
-for name, tr in (("3s", 3000.0), ("9s", 9000.0)):
-    null = null_inversion_time_ms(4300.0, repetition_time_ms=tr, echo_time_ms=12.0)
-    run.record(f"contrast_null_{name}", null, low=1100, high=2600, unit="ms", digits=0)
+for key, time, tr in (("3s", 4300, 3000), ("9s", 4300, 9000), ("white", 1084, 9000), ("grey", 1820, 9000)):  # fmt: skip
+    null = null_inversion_time_ms(time, repetition_time_ms=tr, echo_time_ms=12.0)
+    most = time * math.log(2)  # for an endless TR
+    run.record(f"contrast_null_{key}", null, low=0.4 * most, high=most, unit="ms", digits=0)
 explore(
     draw_inversion,
     caption="The image shows the magnitude, windowed to its own brightest tissue; the curves keep the sign. Where a curve crosses zero, that tissue is black.",
@@ -380,7 +334,7 @@ explore(
 )
 
 # %% [markdown]
-# White matter vanishes first, near 750 ms, and there the order of a T1-weighted image is upside down: fluid brightest, white matter black. Lesion and grey matter follow near 1250 ms, one curve on the other since their T1 are nearly the same (only TE = 100 ms tells them apart); fluid comes last. Between the nulls of white and grey matter, at TI = 990 ms, both are equally bright in the
+# White matter vanishes first, at {glue:text}`contrast_null_white`, and there the order of a T1-weighted image is upside down: fluid brightest, white matter black. Lesion and grey matter follow near {glue:text}`contrast_null_grey`, one curve on the other since their T1 are nearly the same (only TE = 100 ms tells them apart); fluid comes last. Between the nulls of white and grey matter, at TI = 990 ms, both are equally bright in the
 # magnitude although one is above and one below zero: dark lines appear along their borders, where a voxel's mixture cancels. At TI = 100 ms everything is still negative, fluid most of all, and the
 # magnitude image is nearly density-weighted. With TR = 3 s fluid vanishes at {glue:text}`contrast_null_3s` instead of {glue:text}`contrast_null_9s`: it starts from much less.
 #
@@ -412,11 +366,7 @@ for repetition in (6000.0, 9000.0, 15000.0, math.inf):
 t2_weighted = spin_echo_signal(**field, **flair_times)
 flair = flair_signal(**field, **flair_times)
 rows = []
-for name, a, b in (
-    ("grey to white matter", 1, 0),
-    ("lesion to white matter", 3, 0),
-    ("lesion to fluid", 3, 2),
-):
+for name, a, b in (("grey to white matter", 1, 0), ("lesion to white matter", 3, 0), ("lesion to fluid", 3, 2)):  # fmt: skip
     in_flair = f"{float(flair[a] / flair[b]):.2f}" if flair[b] > 1e-4 else "fluid gives nothing"
     rows.append([name, f"{float(t2_weighted[a] / t2_weighted[b]):.2f}", in_flair])
 table(
@@ -592,19 +542,13 @@ snr_seeds = [run.fresh_generator(100 + n) for n in range(run.pick(ci=3, cpu=20, 
 snr = {at: [measured_snr(*at, one) for one in snr_seeds] for at in settings}
 
 
-def interval(values):
-    """Mean and half width of the 95 % interval of the mean (Student's t)."""
-    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
-    return float(np.mean(values)), float(half)
-
-
 def acquisition(matrix, averages):
     side = 192 / matrix
     return Acquisition((side, side, 1.0), averages, 50_000.0, matrix, matrix)
 
 
 base = np.array(snr[192, 1])
-gains = {at: interval(np.array(values) / base.mean()) for at, values in snr.items()}
+gains = {at: mean_interval(np.array(values) / base.mean()) for at, values in snr.items()}
 laws = {at: relative_snr(acquisition(*at), acquisition(192, 1)) for at in settings}
 
 figure, axes = plt.subplots(1, 3, figsize=(9.4, 3.5), width_ratios=(1, 1, 1.25))
@@ -615,9 +559,7 @@ for ax, (matrix, averages) in zip(axes, ((192, 1), (192, 16)), strict=False):
 axes[2].axvline(1, color=style.MUTED, linestyle="--", linewidth=1)
 for number, (at, (mean, half)) in enumerate(gains.items()):
     colour = {192: style.BLUE, 96: style.ORANGE, 48: style.GREEN}[at[0]]
-    axes[2].errorbar(
-        mean / laws[at], number, xerr=half / laws[at], fmt="o", color=colour, capsize=3
-    )
+    axes[2].errorbar(mean / laws[at], number, xerr=half / laws[at], fmt="o", color=colour, capsize=3)  # fmt: skip
 names = [f"{192 // n} mm, NEX {nex}" for n, nex in settings]
 axes[2].set(xlabel="SNR measured / law", xlim=(0.94, 1.06), ylim=(5.6, -0.6))
 axes[2].set_yticks(range(len(names)), names)
@@ -639,18 +581,12 @@ show(
 # %% tags=["hide-input"]
 sigma, pixels = 0.05, run.pick(ci=2_000, cpu=20_000, gpu=200_000)
 nulled = torch.zeros(16, pixels)
-floors = {
-    "1 magnitude image": [],
-    "16 magnitudes averaged": [],
-    "16 complex images averaged": [],
-}
+floors = {"1 magnitude image": [], "16 magnitudes averaged": [], "16 complex images averaged": []}  # fmt: skip
 for number in range(len(snr_seeds)):
     generator = run.fresh_generator(200 + number)
     magnitudes = magnitude_with_noise(nulled, sigma, generator)
     complex_mean = complex_noise((16, pixels), sigma, generator).mean(0)
-    for name, values in zip(
-        floors, (magnitudes[0], magnitudes.mean(0), complex_mean.abs()), strict=True
-    ):
+    for name, values in zip(floors, (magnitudes[0], magnitudes.mean(0), complex_mean.abs()), strict=True):  # fmt: skip
         floors[name].append(float(values.mean()) / sigma)
 
 true_signal = torch.linspace(0, 5, 101)
@@ -666,9 +602,7 @@ drawn = [
     for n, s in enumerate(dots)
 ]  # fmt: skip
 figure, ax = plt.subplots(figsize=(6.4, 3.2))
-ax.plot(
-    true_signal, true_signal, color=style.MUTED, linestyle="--", linewidth=1, label="no bias"
-)
+ax.plot(true_signal, true_signal, color=style.MUTED, linestyle="--", linewidth=1, label="no bias")  # fmt: skip
 ax.plot(true_signal, rice, color=style.BLUE, label="equation")
 ax.plot(dots, drawn, "o", color=style.ORANGE, label="simulated noise")
 ax.set(xlabel="true signal / σ", ylabel="mean magnitude / σ", ylim=(0, None), xlim=(-0.1, 5.1))
@@ -717,27 +651,16 @@ def order(signal):
     return " > ".join(name.split()[0] for name in names)
 
 
-def plus_minus(pair, digits=2):
-    return f"{pair[0]:.{digits}f} ± {pair[1]:.{digits}f}"
-
-
 def orders(make):
     return [f"{strength:g} T: {order(make(strength))}" for strength in FIELDS_T]
 
 
-t1_orders = orders(
-    lambda b: inversion_recovery_signal(
-        **MAPS[b], inversion_time_ms=700, echo_time_ms=5, repetition_time_ms=3000, signed=True
-    )
-)
+inverted = {"inversion_time_ms": 700, "echo_time_ms": 5, "repetition_time_ms": 3000}
+t1_orders = orders(lambda b: inversion_recovery_signal(**MAPS[b], **inverted, signed=True))
 t2_orders = orders(lambda b: spin_echo_signal(**MAPS[b], **times))
-low, high = (
-    spin_echo_signal(**MAPS[b], echo_time_ms=12, repetition_time_ms=600)[0] for b in FIELDS_T
-)
-field_gain = relative_snr(Acquisition(field_t=3.0), Acquisition(field_t=1.5)) * float(
-    high / low
-)
-floor_means = {name: interval(values) for name, values in floors.items()}
+low, high = (spin_echo_signal(**MAPS[b], echo_time_ms=12, repetition_time_ms=600)[0] for b in FIELDS_T)  # fmt: skip
+field_gain = relative_snr(Acquisition(field_t=3.0), Acquisition(field_t=1.5)) * float(high / low)  # fmt: skip
+floor_means = {name: mean_interval(values) for name, values in floors.items()}
 best_white, best_grey = (best_flip_by_spins(t1_ms, 15.0) for t1_ms in (1084.0, 1820.0))
 
 table(
@@ -751,17 +674,15 @@ table(
         ["grey to white matter, FLAIR against T2-weighted (thesis section 3.1.4)", "similar contrast", f"{float(flair[1] / flair[0]):.2f} against {float(t2_weighted[1] / t2_weighted[0]):.2f}"],
         ["Ernst angle of white matter, TR 15 ms (Ernst 1966; found by following spins)", f"{ernst_angle_deg(15.0, 1084.0):.1f}°", f"{best_white:.1f}°"],
         ["Ernst angle of grey matter, TR 15 ms", f"{ernst_angle_deg(15.0, 1820.0):.1f}°", f"{best_grey:.1f}°"],
-        *([f"SNR, {192 // n} mm, NEX {nex} (law: volume × √samples × √NEX)", f"× {laws[n, nex]:.2f}", f"× {plus_minus(gains[n, nex])}"] for n, nex in settings[1:]),
-        ["magnitude without signal, one image (Gudbjartsson 1995)", f"{math.sqrt(math.pi / 2):.4f} σ", f"{plus_minus(floor_means['1 magnitude image'], 4)} σ"],
-        ["the same, 16 magnitudes averaged", f"{math.sqrt(math.pi / 2):.4f} σ", f"{plus_minus(floor_means['16 magnitudes averaged'], 4)} σ"],
-        ["the same, 16 complex images averaged", f"{math.sqrt(math.pi / 2) / 4:.4f} σ", f"{plus_minus(floor_means['16 complex images averaged'], 4)} σ"],
+        *([f"SNR, {192 // n} mm, NEX {nex} (law: volume × √samples × √NEX)", f"× {laws[n, nex]:.2f}", f"× {gains[n, nex].shown()}"] for n, nex in settings[1:]),
+        ["magnitude without signal, one image (Gudbjartsson 1995)", f"{math.sqrt(math.pi / 2):.4f} σ", f"{floor_means['1 magnitude image'].shown(4)} σ"],
+        ["the same, 16 magnitudes averaged", f"{math.sqrt(math.pi / 2):.4f} σ", f"{floor_means['16 magnitudes averaged'].shown(4)} σ"],
+        ["the same, 16 complex images averaged", f"{math.sqrt(math.pi / 2) / 4:.4f} σ", f"{floor_means['16 complex images averaged'].shown(4)} σ"],
         ["SNR of white matter, 3 T against 1.5 T, TR 600, TE 12 ms", "× 2 by the field", f"× {field_gain:.2f} with relaxation"],
     ],
-    caption=f"Profile {run.profile.name}: synthetic slice at 1 mm, {len(snr_seeds)} seeds; ± is the 95 % interval of the mean over seeds (noise drawn anew).",
+    caption=f"Profile {run.profile.name}: synthetic slice at 1 mm, {len(snr_seeds)} seeds; ± is the 95 % interval of the mean over seeds (Student's t; noise drawn anew).",
 )  # fmt: skip
-run.record(
-    "contrast_error_equation", error_equation, low=0, high=1e-6, digits=0, scientific=True
-)
+run.record("contrast_error_equation", error_equation, low=0, high=1e-6, digits=0, scientific=True)  # fmt: skip
 run.record("contrast_null_found", null_found, low=null_law - 0.1, high=null_law + 0.1, unit="ms", digits=0)  # fmt: skip
 run.record("contrast_gain_nex16", gains[192, 16][0], low=3.85, high=4.15, digits=2)
 run.record("contrast_gain_2mm", gains[96, 1][0], low=1.9, high=2.1, digits=2)
@@ -771,12 +692,15 @@ run.record("contrast_floor_complex", floor_means["16 complex images averaged"][0
 run.record("contrast_field_gain", field_gain, low=1.4, high=2.0, digits=2)
 assert all(one.endswith("white > grey > fluid") for one in t1_orders)
 assert all(one.endswith("fluid > grey > white") for one in t2_orders)
+for key, at in (("grey", 1), ("lesion", 3)):
+    kept = 100 * (flair[at] / flair[0]) / (t2_weighted[at] / t2_weighted[0])
+    run.record(f"contrast_kept_{key}", kept, low=40, high=80, unit="%", digits=0)
 
 # %% [markdown]
 # **Exactness.** The closed equations and the spins agree to {glue:text}`contrast_error_equation` in 64 bits; followed spins lose their fluid at {glue:text}`contrast_null_found`.
 #
 # **Signs.** With an inversion the T1-weighted order holds at both fields, as long as the sign is kept (in magnitude it turns around near this TI); with the short spin echo of the first figure it holds at 3 T only, for the reason given above. The T2-weighted
-# order is the same everywhere. What the thesis says of FLAIR is right for the order and too kind for the size: against white matter, grey matter and the lesion both lose more than a third of their factor. What is won is that fluid is gone.
+# order is the same everywhere. What the thesis says of FLAIR is right for the order and too kind for the size: of their factor against white matter, grey matter keeps {glue:text}`contrast_kept_grey` and the lesion {glue:text}`contrast_kept_lesion`. What is won is that fluid is gone.
 #
 # **Noise.** Sixteen averages gain {glue:text}`contrast_gain_nex16`, voxels of 2 mm {glue:text}`contrast_gain_2mm` and of 4 mm {glue:text}`contrast_gain_4mm`: the law in all digits that the seeds can show. (Four times
 # the area, but a quarter of the samples: twice the SNR.) The law is no deep truth here, since it is the noise model that we put in; what the experiment shows is that *nothing else* enters.
@@ -793,13 +717,10 @@ assert all(one.endswith("fluid > grey > white") for one in t2_orders)
 # **Predict.** The TI would then be half a second too long. Is fluid a little grey, or as bright as the brain?
 
 # %%
-echo = 100.0
 if use_long_tr_formula:
     wrong = 4300.0 * math.log(2)  # equation (contrast-null) for an endless TR
 else:
-    wrong = null_inversion_time_ms(
-        4300.0, repetition_time_ms=flair_repetition_ms, echo_time_ms=echo
-    )
+    wrong = null_inversion_time_ms(4300.0, **flair_times)
 broken = inversion_recovery_signal(**field, inversion_time_ms=wrong, **flair_times)
 fluid_left = float(broken[2] / broken[0])
 print(f"TI {wrong:.0f} ms, TR {flair_repetition_ms:.0f} ms")
@@ -921,9 +842,8 @@ def check_best_repetition_time(best_repetition_time_ms):
     for white_ms, grey_ms in ((1084.0, 1820.0), (600.0, 950.0)):
         grid = np.arange(1.0, 10_000.0)
         best, unpaid, per_time = (
-            grid[np.argmax([score(t, white_ms, grey_ms, power) for t in grid])]
-            for power in (0.5, 0.0, 1.0)
-        )
+            grid[np.argmax([score(t, white_ms, grey_ms, power) for t in grid])] for power in (0.5, 0.0, 1.0)
+        )  # fmt: skip
         answer = best_repetition_time_ms(white_ms, grey_ms)
         if answer is None:
             return "it returned nothing; return the best TR in ms, a number."
@@ -986,41 +906,23 @@ judge(check_best_repetition_time, best_repetition_time_ms)
 quiz(
     question(
         "You shorten the TR of a FLAIR from 12 s to 8 s. What must happen to TI so that fluid stays black?",
-        (
-            "It stays: T1 of fluid has not changed",
-            "T1 has not, but fluid now starts each time from less recovered magnetisation, so it reaches zero sooner.",
-        ),
-        right(
-            "It becomes shorter",
-            "By the equation of the null: 2.7 s at TR 12 s, 2.3 s at 8 s.",
-        ),
-        (
-            "It becomes longer",
-            "The inversion starts from less than the full magnetisation: the way up to zero is shorter, not longer.",
-        ),
+        ("It stays: T1 of fluid has not changed", "T1 has not, but fluid now starts each time from less recovered magnetisation, so it reaches zero sooner."),
+        right("It becomes shorter", "By the equation of the null: 2.7 s at TR 12 s, 2.3 s at 8 s."),
+        ("It becomes longer", "The inversion starts from less than the full magnetisation: the way up to zero is shorter, not longer."),
     ),
     question(
         "An image has SNR 30. You halve the slice thickness and quadruple the number of averages. The new SNR?",
-        right(
-            "30",
-            "Half the volume halves it, four averages double it. The scan takes four times as long.",
-        ),
+        right("30", "Half the volume halves it, four averages double it. The scan takes four times as long."),
         ("60", "Four averages give a factor of two, but half the thickness takes it back."),
         ("15", "Half the thickness alone gives 15; the averages double it again."),
     ),
     question(
         "In a magnitude image the air outside the head has the mean value 12.5. What is the standard deviation σ of the noise in the real part?",
-        (
-            "12.5",
-            "The mean of a magnitude without signal is σ times √(π/2), so σ is smaller than the mean.",
-        ),
+        ("12.5", "The mean of a magnitude without signal is σ times √(π/2), so σ is smaller than the mean."),
         right("10", "√(π/2) = 1.25: air shows the Rayleigh floor, and 12.5 / 1.25 = 10."),
-        (
-            "8.2",
-            "That is 0.655 × 12.5. The factor 0.655 takes σ to the standard deviation of the magnitude, not the mean to σ.",
-        ),
+        ("8.2", "That is 0.655 × 12.5. The factor 0.655 takes σ to the standard deviation of the magnitude, not the mean to σ."),
     ),
-)
+)  # fmt: skip
 
 # %% [markdown]
 # ## In short

@@ -14,7 +14,6 @@
 #     name: python3
 #   lesson:
 #     paths:
-#     - clinician
 #     - engineer
 #     - physicist
 #     prerequisites:
@@ -77,33 +76,18 @@ from functools import cache
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from scipy import stats
 
 from medlab.data import load_icbm152
-from medlab.physics.ct.artifacts import (
-    WaterCorrection,
-    draw_gains,
-    every_nth_view,
-    hardened_sinogram,
-    moved_sinogram,
-    path_lengths_mm,
-    truncated,
-    with_gains,
-    with_noise,
-    with_scatter,
-)
+from medlab.metrics import mean_interval
+from medlab.physics.ct.artifacts import WaterCorrection, draw_gains, every_nth_view
+from medlab.physics.ct.artifacts import hardened_sinogram, moved_sinogram, path_lengths_mm
+from medlab.physics.ct.artifacts import truncated, with_gains, with_noise, with_scatter
 from medlab.physics.head import TISSUES, head_slice
 from medlab.physics.ct.projection import ParallelBeam
 from medlab.physics.ct.reconstruction import fbp
-from medlab.physics.ct.xray import (
-    WINDOWS,
-    at_body_temperature,
-    attenuation_per_cm,
-    effective_attenuation_per_cm,
-    line_integral_deviation,
-    to_hu,
-    tube_spectrum,
-)
+from medlab.physics.ct.xray import WINDOWS, at_body_temperature, attenuation_per_cm
+from medlab.physics.ct.xray import effective_attenuation_per_cm, line_integral_deviation, to_hu
+from medlab.physics.ct.xray import tube_spectrum
 from medlab.physics.phantoms import Ellipse, draw, line_integrals
 from medlab.viz import explore, show, slices, style, table
 from medlab.viz.exercise import judge
@@ -366,9 +350,7 @@ rods = [Ellipse(1.0, 12 / HALF_MM, 12 / HALF_MM, side * 45 / HALF_MM) for side i
 holes = [Ellipse(-1.0, rod.half_x, rod.half_y, rod.x) for rod in rods]
 lengths = torch.stack([shadow([*bottle, *holes]), shadow(rods)], -1)
 two_bones = hu(correction(hardened_sinogram(lengths, ["water", "cortical bone"], beam)))
-between, above = (
-    float(two_bones[(x.abs() < 15) & ((y - level).abs() < 5)].mean()) for level in (0, 45)
-)
+between, above = (float(two_bones[(x.abs() < 15) & ((y - level).abs() < 5)].mean()) for level in (0, 45))  # fmt: skip
 band = between - above
 run.record("ctart_band", -band, low=15, high=70, unit="HU", digits=0)
 _, hardening, grid = clip_errors(metal)[0]
@@ -395,6 +377,8 @@ for name, (low, high, least, most) in limits.items():
     before = effective_attenuation_per_cm(name, beam)
     cells = [f"{before:.1f} /cm", f"{share * before:.1f} /cm"]
     rows.append([name, *cells, *(f"{value:.0f} HU" for value in (both, by_hardening, by_grid))])
+    if name == "titanium":
+        run.record("ctart_titanium_open", 1 / share, low=1.4, high=3, digits=1)
 table(
     ["clip of", "µ, first layer", "µ, as it counts", "error", "by hardening", "by the grid"],
     rows,
@@ -403,8 +387,8 @@ table(
 
 # %% [markdown]
 # The band is {glue:text}`ctart_band` deep. Metal is the same in the extreme {cite}`deman1999`. But not every streak around metal is hardening: its edge is too sharp for detector elements of this width and for this number of views, and would streak in a beam of one energy, too.
-# A **control** tells the two apart: the same clip without hardening. Its line integrals are $\mu_c\, l$ with the length $l$ in the metal, and all that they leave outside the clip is the grid's error. The control has to be as dense as the clip appears. In the open beam the first layer of titanium has twice the $\mu$ that
-# the clip shows inside a head (second and third column), and with that $\mu$ the grid's part would come out twice too large. So $\mu_c$ is fitted to what the clip adds to the corrected sinogram. The remainder of the error is hardening's part.
+# A **control** tells the two apart: the same clip without hardening. Its line integrals are $\mu_c\, l$ with the length $l$ in the metal, and all that they leave outside the clip is the grid's error. The control has to be as dense as the clip appears. In the open beam the first layer of titanium has {glue:text}`ctart_titanium_open` times the $\mu$ that
+# the clip shows inside a head (second and third column), and with that $\mu$ the grid's part would come out as much too large. So $\mu_c$ is fitted to what the clip adds to the corrected sinogram. The remainder of the error is hardening's part.
 #
 # Between 8 and 25 mm from the middle of the clip, hardening makes an error of {glue:text}`ctart_hard_titanium` (standard deviation) for titanium, {glue:text}`ctart_hard_steel` for steel and {glue:text}`ctart_hard_amalgam` for amalgam. The grid makes {glue:text}`ctart_grid_titanium`, {glue:text}`ctart_grid_steel` and
 # {glue:text}`ctart_grid_amalgam`: on this page it is the larger part. The brain's whole window is 80 HU wide. On a real scanner come noise and scatter, since hardly a photon passes.
@@ -523,9 +507,7 @@ def draw_example(artefact, level):
     draw_head(left, image, f"{artefact}: {words}", sides=True)
     # Half the resolution is enough for an error, and keeps the page small.
     shown = torch.nn.functional.avg_pool2d((image - truth)[crop][None], 2)[0]
-    slices.draw_slice(
-        right_, shown[..., None], index=0, window=(-60, 60), cmap="RdBu_r", sides=False
-    )
+    slices.draw_slice(right_, shown[..., None], index=0, window=(-60, 60), cmap="RdBu_r", sides=False)  # fmt: skip
     right_.set_title("minus the truth (±60 HU)", fontsize=9)
     return figure
 
@@ -567,19 +549,6 @@ explore(
 
 
 # %% tags=["hide-input"]
-def interval(values):
-    """Mean and half width of the 95 % interval of the mean (Student's t)."""
-    quantile = float(stats.t.ppf(0.975, len(values) - 1))
-    return float(np.mean(values)), quantile * float(np.std(values, ddof=1)) / math.sqrt(
-        len(values)
-    )
-
-
-def spread(values, digits=2):
-    mean, half = interval(values)
-    return f"{mean:.{digits}f} ± {half:.{digits}f}"
-
-
 def streakiness(sinogram, photons, generator):
     """SD of the noise averaged along x, over that averaged along y, in the middle: 1 for noise without direction."""
     noise = fbp(with_noise(sinogram, photons, generator).float() - sinogram.float(), scanner)
@@ -616,6 +585,9 @@ for n in range(seeds):
     found = radii[int(np.argmin([ring_mean(picture, r, 0.7 * pixel_mm) for r in radii]))]
     ring_error.append(abs(found - abs(float(scanner.offsets_mm[chosen]))))
 
+noise_ratio, ring_error = mean_interval(noise_ratio), mean_interval(ring_error)
+streak = {name: mean_interval(values) for name, values in streak.items()}
+
 brain = shares[2:].sum(0) > 0.99
 full, grows = hu(corrected), {}
 for level in (1, 2, 3):
@@ -623,69 +595,32 @@ for level in (1, 2, 3):
     grows[f"by motion of {words}"] = float((image - full)[brain].std())
 for step in (2, 4, 8):
     image = hu(*every_nth_view(corrected, scanner, step))
-    grows[f"with {math.ceil(views / step)} of {views} views"] = float(
-        (image - full)[brain].std()
-    )
+    grows[f"with {math.ceil(views / step)} of {views} views"] = float((image - full)[brain].std())  # fmt: skip
 
 table(
     ["claim (thesis 3.2.4 or formula)", "expected", "measured here"],
     [
-        [
-            "cupping of an 18 cm bottle, 1 → 12 mm Al: filters reduce it",
-            "smaller, above 0",
-            f"{cups['1 mm Al'][0]:.0f} → {cups['12 mm Al'][0]:.0f} HU",
-        ],
-        [
-            "… after water correction, 6 mm Al (reconstruction alone: "
-            + f"{abs(baseline):.1f})",
-            "0 HU",
-            f"{abs(cups['6 mm Al'][1]):.1f} HU",
-        ],
+        ["cupping of an 18 cm bottle, 1 → 12 mm Al: filters reduce it", "smaller, above 0", f"{cups['1 mm Al'][0]:.0f} → {cups['12 mm Al'][0]:.0f} HU"],
+        [f"… after water correction, 6 mm Al (reconstruction alone: {abs(baseline):.1f})", "0 HU", f"{abs(cups['6 mm Al'][1]):.1f} HU"],
         ["dark band between two bones, water-corrected: depth", "above 0", f"{-band:.0f} HU"],
-        [
-            "noise of side over front rays of the shoulders (eq. of starvation)",
-            f"{expected_ratio:.1f}",
-            spread(noise_ratio, 1),
-        ],
-        [
-            "SD of noise averaged along x, over along y: shoulders",
-            "above 1",
-            spread(streak["shoulders"]),
-        ],
-        ["… in the round bottle", "1", spread(streak["bottle"])],
-        [
-            "radius of a ring: distance from the element's place",
-            "0 mm",
-            f"{spread(ring_error)} mm",
-        ],
-        *(
-            [f"error in the brain {name}", "grows", f"{value:.0f} HU"]
-            for name, value in grows.items()
-        ),
+        ["noise of side over front rays of the shoulders (eq. of starvation)", f"{expected_ratio:.1f}", noise_ratio.shown(1)],
+        ["SD of noise averaged along x, over along y: shoulders", "above 1", streak["shoulders"].shown()],
+        ["… in the round bottle", "1", streak["bottle"].shown()],
+        ["radius of a ring: distance from the element's place", "0 mm", f"{ring_error.shown()} mm"],
+        *([f"error in the brain {name}", "grows", f"{value:.0f} HU"] for name, value in grows.items()),
     ],
-    caption=f"Profile {run.profile.name}: synthetic objects, {size} × {size} pixels of {pixel_mm:g} mm, {views} views, 120 kV. ± is the 95 % interval of the mean over {seeds} seeds (noise or the element drawn anew). Errors are standard deviations.",
-)
-run.record("ctart_streak", interval(streak["shoulders"])[0], low=4, high=30, digits=1)
-run.record("ctart_streak_round", interval(streak["bottle"])[0], low=0.6, high=1.5, digits=2)
-run.record(
-    "ctart_noise_ratio",
-    interval(noise_ratio)[0],
-    low=0.7 * expected_ratio,
-    high=1.4 * expected_ratio,
-    digits=1,
-)
+    caption=f"Profile {run.profile.name}: synthetic objects, {size} × {size} pixels of {pixel_mm:g} mm, {views} views, 120 kV. ± is the 95 % interval of the mean over {seeds} seeds (Student's t; noise or the element drawn anew). Errors are standard deviations.",
+)  # fmt: skip
+run.record("ctart_streak", streak["shoulders"].mean, low=4, high=30, digits=1)
+run.record("ctart_streak_round", streak["bottle"].mean, low=0.6, high=1.5, digits=2)
+low, high = 0.7 * expected_ratio, 1.4 * expected_ratio
+run.record("ctart_noise_ratio", noise_ratio.mean, low=low, high=high, digits=1)
 run.record("ctart_noise_expected", expected_ratio, low=8, high=20, digits=1)
 arriving = 3e5 * float(torch.exp(-rays[0].mean()))
 run.record("ctart_arriving", arriving, low=15, high=60, digits=0)
-run.record(
-    "ctart_ring_error", interval(ring_error)[0], low=0, high=pixel_mm, unit="mm", digits=2
-)
-run.record(
-    "ctart_motion_1", grows["by motion of 1 mm, 1°"], low=8, high=80, unit="HU", digits=0
-)
-run.record(
-    "ctart_motion_6", grows["by motion of 6 mm, 6°"], low=40, high=250, unit="HU", digits=0
-)
+run.record("ctart_ring_error", ring_error.mean, low=0, high=pixel_mm, unit="mm", digits=2)
+run.record("ctart_motion_1", grows["by motion of 1 mm, 1°"], low=8, high=80, unit="HU", digits=0)  # fmt: skip
+run.record("ctart_motion_6", grows["by motion of 6 mm, 6°"], low=40, high=250, unit="HU", digits=0)  # fmt: skip
 
 # %% [markdown]
 # **Filters and cups.** As the thesis says, filters help: twelve times the aluminium takes the cup from {glue:text}`ctart_cup_1` to {glue:text}`ctart_cup_12`. Software does the rest.
@@ -760,7 +695,7 @@ run.record("ctart_wrong_level", level, low=-300, high=100, unit="HU", digits=0)
 # </details>
 # <details class="solution"><summary>Solution</summary>
 #
-# (a) Two terms: $0.00226 \cdot 2 / (2 \cdot 0.212)$, that is {glue:text}`ctart_thin_two`. The third gives back $0.00033 \cdot 4 / (6 \cdot 0.212)$, a tenth of this, and leaves {glue:text}`ctart_thin_three`. The sum over all energies says {glue:text}`ctart_thin_true`. (b) $l = 0.3 \operatorname{var}(\mu)/m_3$, {glue:text}`ctart_reach`. (c) {glue:text}`ctart_thick_two` by two terms, {glue:text}`ctart_thick_three` by three; the sum over all
+# (a) Two terms, with the printed numbers and $l = 2$ cm: $\operatorname{var}(\mu)\, l / (2 \bar\mu)$, that is {glue:text}`ctart_thin_two`. The third gives back $m_3\, l^2 / (6 \bar\mu)$ and leaves {glue:text}`ctart_thin_three`. The sum over all energies says {glue:text}`ctart_thin_true`. (b) $l = 0.3 \operatorname{var}(\mu)/m_3$, {glue:text}`ctart_reach`. (c) {glue:text}`ctart_thick_two` by two terms, {glue:text}`ctart_thick_three` by three; the sum over all
 # energies says {glue:text}`ctart_thick_true`. At 2 cm each term is small against the one before it, and the series is good. At 18 cm the third term is almost as large as the second, and neither result can be trusted. That is why the correction of equation {eq}`ctart-water` is fitted to the whole curve.
 #
 # </details>
@@ -842,9 +777,7 @@ images = {
     "bridged": hu(torch.from_numpy(bridged(spoiled, (lengths[..., -1] > 0).numpy()))),
     "without clip": gallery["beam hardening"],
 }
-before, after, _ = (
-    float((one - images["without clip"])[near].std()) for one in images.values()
-)
+before, after, _ = (float((one - images["without clip"])[near].std()) for one in images.values())  # fmt: skip
 assert after < before / 4, "the bridge must take most of the star away"
 figure, axes = plt.subplots(1, 3, figsize=(6.9, 3.0))
 for ax, (name, image) in zip(axes, images.items(), strict=True):
@@ -862,47 +795,23 @@ show(
 quiz(
     question(
         "A head shows a dark band between the two petrous bones. The dose is doubled. What happens to the band?",
-        (
-            "It shrinks by a third",
-            "That would be noise, which falls with the square root. The band is no noise.",
-        ),
-        right(
-            "Nothing",
-            "It comes from the spectrum: hardened rays give the same wrong line integral however many photons are counted.",
-        ),
+        ("It shrinks by a third", "That would be noise, which falls with the square root. The band is no noise."),
+        right("Nothing", "It comes from the spectrum: hardened rays give the same wrong line integral however many photons are counted."),
         ("It vanishes", "More photons of the same energies harden in the same way."),
     ),
     question(
         "Concentric circles appear in every slice of one scanner, at the same radius. Who should be called?",
-        (
-            "The patient, for a repeat",
-            "Motion makes double contours and streaks, and differs from scan to scan.",
-        ),
-        right(
-            "The service engineer",
-            "An element of the detector has a wrong gain, in all views and for all patients.",
-        ),
-        (
-            "The physicist, for more views",
-            "Too few views make rays all over, and no circles around the centre.",
-        ),
+        ("The patient, for a repeat", "Motion makes double contours and streaks, and differs from scan to scan."),
+        right("The service engineer", "An element of the detector has a wrong gain, in all views and for all patients."),
+        ("The physicist, for more views", "Too few views make rays all over, and no circles around the centre."),
     ),
     question(
         "Why do streaks of photon starvation run from shoulder to shoulder?",
-        (
-            "Because bone is there",
-            "Bone adds to it, but a plain ellipse of water streaks in the same way.",
-        ),
-        right(
-            "Because the rays in that direction are the longest, and their noise is the largest",
-            "The standard deviation grows with e<sup>p/2</sup>, and back-projection smears each ray along itself.",
-        ),
-        (
-            "Because the patient breathes",
-            "Breathing moves; starvation streaks are there in a phantom too.",
-        ),
+        ("Because bone is there", "Bone adds to it, but a plain ellipse of water streaks in the same way."),
+        right("Because the rays in that direction are the longest, and their noise is the largest", "The standard deviation grows with e<sup>p/2</sup>, and back-projection smears each ray along itself."),
+        ("Because the patient breathes", "Breathing moves; starvation streaks are there in a phantom too."),
     ),
-)
+)  # fmt: skip
 
 # %% [markdown]
 # ## In short

@@ -14,7 +14,6 @@
 #     name: python3
 #   lesson:
 #     paths:
-#     - clinician
 #     - engineer
 #     - physicist
 #     prerequisites:
@@ -75,31 +74,15 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from scipy import stats
 
 from medlab.data import load_icbm152
-from medlab.physics.mri.encoding import (
-    Gradient,
-    MultiCoil,
-    NonuniformFourier,
-    Readout,
-    acceleration,
-    centre_lines,
-    combine,
-    encode,
-    equispaced_lines,
-    fill_from_symmetry,
-    gradient_hz,
-    loop_sensitivities,
-    mirrored,
-    partial_fourier,
-    radial_density,
-    radial_trajectory,
-    random_lines,
-    root_sum_of_squares,
-    to_image,
-    to_kspace,
-)
+from medlab.metrics import mean_interval
+from medlab.physics.mri.encoding import Gradient, MultiCoil, NonuniformFourier, Readout
+from medlab.physics.mri.encoding import acceleration, centre_lines, combine, encode
+from medlab.physics.mri.encoding import equispaced_lines, fill_from_symmetry, gradient_hz
+from medlab.physics.mri.encoding import loop_sensitivities, mirrored, partial_fourier
+from medlab.physics.mri.encoding import radial_density, radial_trajectory, random_lines
+from medlab.physics.mri.encoding import root_sum_of_squares, to_image, to_kspace
 from medlab.physics.mri.sequences import spin_echo_signal
 from medlab.physics.mri.snr import complex_noise
 from medlab.physics.mri.spins import GAMMA_MHZ_PER_T, Spins
@@ -113,19 +96,13 @@ run = start(profile, seed)
 
 # %% tags=["hide-input"]
 template = load_icbm152()
-white, grey, mask = (
-    volume.data[0, 18:178, 22:214, 92]
-    for volume in (template.white, template.grey, template.mask)
-)
+volumes = template.white, template.grey, template.mask
+white, grey, mask = (volume.data[0, 18:178, 22:214, 92] for volume in volumes)
 shares = torch.stack([white, grey, (mask - white - grey).clamp(min=0)])
 tissues = tissue_tensors(["white matter", "grey matter", "csf"], 3.0)
 signals = spin_echo_signal(
-    tissues["proton_density"],
-    tissues["t1_ms"],
-    tissues["t2_ms"],
-    echo_time_ms=90,
-    repetition_time_ms=6000,
-)
+    tissues["proton_density"], tissues["t1_ms"], tissues["t2_ms"], echo_time_ms=90, repetition_time_ms=6000
+)  # fmt: skip
 brain = torch.einsum("t,txy->xy", signals, shares)  # (160, 192) voxels of 1 mm: X, Y
 X, Y = brain.shape
 inside, air = mask > 0, brain == 0
@@ -140,14 +117,8 @@ def draw(ax, image, title, window=WINDOW):
 
 def draw_kspace(ax, kspace, title):
     """log |S| with k = 0 in the middle, turned as the image beside it."""
-    slices.draw_slice(
-        ax,
-        torch.log10(kspace.abs() + 1e-3)[..., None],
-        index=0,
-        window=(-3, 1.2),
-        cmap="magma",
-        sides=False,
-    )
+    picture = torch.log10(kspace.abs() + 1e-3)[..., None]
+    slices.draw_slice(ax, picture, index=0, window=(-3, 1.2), cmap="magma", sides=False)
     ax.set_title(title, fontsize=10)
 
 
@@ -267,16 +238,10 @@ times = readout.encode_ms + readout.dwell_ms * torch.arange(len(kx))
 for line, colour, mark in zip(lines, style.CYCLE, "os^", strict=False):
     axes[0].plot([0, float(kx[0])], [0, float(ky[line])], color=style.MUTED, linewidth=1)
     axes[0].plot(kx, ky[line].expand(len(kx)), mark, markersize=2.5, color=colour)
-    axes[1].plot(
-        times, measured[:, line].abs(), color=colour, label=f"k$_y$ = {float(ky[line]):.3f} /mm"
-    )
+    axes[1].plot(times, measured[:, line].abs(), color=colour, label=f"k$_y$ = {float(ky[line]):.3f} /mm")  # fmt: skip
 axes[0].set(xlabel="k$_x$ (1/mm)", ylabel="k$_y$ (1/mm)", title="the path")
-axes[1].set(
-    xlabel="time after the pulse (ms)",
-    ylabel="|signal|",
-    yscale="log",
-    title="what the coil hears",
-)
+axes[1].set(xlabel="time after the pulse (ms)", ylabel="|signal|", yscale="log")
+axes[1].set_title("what the coil hears")
 axes[1].legend(fontsize=8)
 draw(axes[2], to_image(measured), "the image")
 show(
@@ -316,14 +281,8 @@ draw(axes[0], brain, "192 lines")
 root = math.sqrt(2)  # the transforms keep the energy, so half the lines give 1/√2 of the height
 slices.draw_slice(axes[1], skipped.abs()[..., None] * root, index=0, window=WINDOW)
 axes[1].set_title("every second of them", fontsize=10)
-slices.draw_slice(
-    axes[2],
-    reach.abs()[..., None] / root,
-    index=0,
-    window=WINDOW,
-    spacing=(1, 2, 1),
-    smooth=False,
-)
+longer = {"spacing": (1, 2, 1), "smooth": False}
+slices.draw_slice(axes[2], reach.abs()[..., None] / root, index=0, window=WINDOW, **longer)
 axes[2].set_title("the middle 96", fontsize=10)
 show(
     figure,
@@ -354,15 +313,7 @@ def draw_chosen(percent, kept, every):
     lines = chosen_lines(percent, kept, every)
     figure, (left, right_) = plt.subplots(1, 2, figsize=(5.6, 3.5), width_ratios=(0.42, 1))
     bars = lines[None].float().expand(2, Y).numpy().T
-    left.imshow(
-        bars,
-        aspect="auto",
-        cmap="gray",
-        vmin=0,
-        vmax=1,
-        extent=(0, 1, -0.5, 0.5),
-        origin="lower",
-    )
+    left.imshow(bars, aspect="auto", cmap="gray", vmin=0, vmax=1, extent=(0, 1, -0.5, 0.5), origin="lower")  # fmt: skip
     left.set(xticks=[], ylabel="k$_y$ (1/mm)", title=f"{int(lines.sum())} lines")
     draw(right_, to_image(kspace * lines) * every, "image")
     return figure
@@ -444,9 +395,7 @@ show(
     alt="Four error maps: edge errors for zeros, none for the real image filled by symmetry, edge errors again for zeros, and larger errors for symmetry with a phase",
 )
 for key, name in (("zero", "with a phase, zeros"), ("phase", "with a phase, filled")):
-    run.record(
-        f"kspace_partial_{key}", error_of(results[name]), low=4, high=8, unit="%", digits=1
-    )
+    run.record(f"kspace_partial_{key}", error_of(results[name]), low=4, high=8, unit="%", digits=1)  # fmt: skip
 
 # %% [markdown]
 # With a phase, the shortcut costs {glue:text}`kspace_partial_phase`; plain zeros would have cost {glue:text}`kspace_partial_zero`. Practical methods first estimate the phase from the
@@ -529,9 +478,7 @@ figure, axes = plt.subplots(2, 2, figsize=(5.6, 6.2))
 axes = axes.flat
 for spoke, colour in zip(trajectory[::12], [style.BLUE, style.ORANGE] * 20, strict=False):
     axes[0].plot(*spoke[::8].T, ".", markersize=2, color=colour)
-axes[0].set(
-    aspect="equal", xticks=[-0.5, 0, 0.5], yticks=[-0.5, 0, 0.5], title="every twelfth spoke"
-)
+axes[0].set(aspect="equal", xticks=[-0.5, 0, 0.5], yticks=[-0.5, 0, 0.5], title="every twelfth spoke")  # fmt: skip
 axes[0].set(xlabel="k$_x$ (cycles a voxel)", ylabel="k$_y$ (cycles a voxel)")
 axes[0].title.set_fontsize(10)
 draw(axes[1], unweighted, "without weights", (0, float(unweighted.abs().max())))
@@ -613,19 +560,13 @@ grey_patch = error_of(mask)
 yardsticks = {"a patch of even grey": grey_patch, "one coil, all lines": errors["middle", 1][0]}
 
 
-def interval(values):
-    """Mean and half width of the 95 % interval of the mean (Student's t)."""
-    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / math.sqrt(len(values))
-    return float(np.mean(values)), float(half)
-
-
 figure, panels = plt.subplot_mosaic("aaa;bcd", figsize=(6.6, 6.8), height_ratios=(1.5, 1))
 ax, *pictures = panels.values()
 for name, value in yardsticks.items():
     ax.axhline(value, color=style.MUTED, linestyle=":")
     ax.annotate(name, (6.1, value), (0, 7), textcoords="offset points", ha="right", fontsize=9)
 for (method, at), colour, mark in zip(plans.items(), style.CYCLE, "os^vDP", strict=True):
-    means, halves = zip(*(interval(errors[method, f]) for f in at), strict=True)
+    means, halves = zip(*(mean_interval(errors[method, f]) for f in at), strict=True)
     ax.errorbar(at, means, halves, color=colour, marker=mark, markersize=5, label=method)
 ax.set(xlabel="all lines / measured lines", ylabel="error (% of the brain)", yscale="log")
 ax.set(xlim=(1, 6.2), ylim=(2, 60))
@@ -648,12 +589,9 @@ random_image = torch.complex(*torch.randn(2, 61, 48, generator=generator, dtype=
 parseval = abs(float(to_kspace(random_image).norm() / random_image.norm()) - 1)
 some = trajectory.reshape(-1, 2)[:: run.pick(ci=997, cpu=97, gpu=97)]
 along = [
-    torch.exp(-2j * math.pi * some[:, a, None] * (torch.arange(n) - n // 2))
-    for a, n in enumerate((X, Y))
-]
-direct = torch.einsum(
-    "kx,xy,ky->k", along[0], brain.to(torch.complex128), along[1]
-) / math.sqrt(X * Y)
+    torch.exp(-2j * math.pi * some[:, a, None] * (torch.arange(n) - n // 2)) for a, n in enumerate((X, Y))
+]  # fmt: skip
+direct = torch.einsum("kx,xy,ky->k", along[0], brain.to(torch.complex128), along[1]) / math.sqrt(X * Y)  # fmt: skip
 gridded = NonuniformFourier((X, Y), some)(brain.to(torch.complex128))
 gridding_error = float((gridded - direct).norm() / direct.norm())
 
@@ -684,9 +622,8 @@ full_theory = 100 * noise_sd / float(brain[inside].square().mean().sqrt())
 chi_floor = math.sqrt(2) * math.exp(math.lgamma(coils + 0.5) - math.lgamma(coils))
 
 
-def told(values, digits=(1, 2), unit=" %"):
-    mean, half = interval(values)
-    return f"{mean:.{digits[0]}f} ± {half:.{digits[1]}f}{unit}"
+def told(values):
+    return f"{mean_interval(values).shown()} %"
 
 
 table(
@@ -696,23 +633,23 @@ table(
         ["spins under gradients against the FFT, 64 bits", "0", f"{wide_error:.0e}"],
         ["gridded against direct sum at radial samples", "below 10<sup>−5</sup>", f"{gridding_error:.0e}"],
         ["random third of the lines: RMS of what a point leaves elsewhere, relative to the point", f"{sidelobe_theory:.4f}", f"{sidelobe:.4f}"],
-        ["mean of the air, root of squares, in σ of one coil (Roemer 1990: a chi distribution)", f"{chi_floor:.3f}", told(floors["squares"], (3, 3), "")],
-        ["mean of the air, weighted image, in σ of that image, which is σ of one coil over (Σ|c|²)<sup>½</sup> (Rice)", f"{math.sqrt(math.pi / 2):.3f}", told(floors["weighted"], (3, 3), "")],
+        ["mean of the air, root of squares, in σ of one coil (Roemer 1990: a chi distribution)", f"{chi_floor:.3f}", mean_interval(floors["squares"]).shown(3)],
+        ["mean of the air, weighted image, in σ of that image, which is σ of one coil over (Σ|c|²)<sup>½</sup> (Rice)", f"{math.sqrt(math.pi / 2):.3f}", mean_interval(floors["weighted"]).shown(3)],
         ["error, a patch of even grey", "–", f"{grey_patch:.1f} %"],
         ["error, one coil, all 192 lines (theory: σ over the RMS of the brain)", f"{full_theory:.1f} %", told(errors["middle", 1])],
-        ["error, 8 coils, all 192 lines, root of squares (shading taken out)", "not smaller", told(all_lines["squares"], (2, 2))],
-        ["error, 8 coils, all 192 lines, weighted", "smallest", told(all_lines["weighted"], (2, 2))],
+        ["error, 8 coils, all 192 lines, root of squares (shading taken out)", "not smaller", told(all_lines["squares"])],
+        ["error, 8 coils, all 192 lines, weighted", "smallest", told(all_lines["weighted"])],
         *([f"error, {Y / f:.0f} lines: {m}", "–", told(errors[m, f])] for m, at in plans.items() for f in at if f < 4),
     ],
-    caption=f"Profile {run.profile.name}: one synthetic slice of 160 × 192 voxels, noise {noise_sd} in each part of a sample, {seeds} seeds, ± is the 95 % interval of the mean. σ is the standard deviation of the noise in each part. The error is relative to the brain, with each image in its best brightness.",
+    caption=f"Profile {run.profile.name}: one synthetic slice of 160 × 192 voxels, noise {noise_sd} in each part of a sample, {seeds} seeds, ± is the 95 % interval of the mean (Student's t). σ is the standard deviation of the noise in each part. The error is relative to the brain, with each image in its best brightness.",
 )  # fmt: skip
 for key, value, high in (("parseval", parseval, 1e-12), ("gridding", gridding_error, 1e-5)):
     run.record(f"kspace_{key}", value, low=0, high=high, digits=0, scientific=True)
 for key, value, wanted, digits in (
     ("sidelobe", sidelobe, sidelobe_theory, 3),
     ("sidelobe_theory", sidelobe_theory, sidelobe_theory, 3),
-    ("floor_squares", interval(floors["squares"])[0], chi_floor, 2),
-    ("floor_weighted", interval(floors["weighted"])[0], math.sqrt(math.pi / 2), 2),
+    ("floor_squares", np.mean(floors["squares"]), chi_floor, 2),
+    ("floor_weighted", np.mean(floors["weighted"]), math.sqrt(math.pi / 2), 2),
 ):
     run.record(f"kspace_{key}", value, low=0.9 * wanted, high=1.1 * wanted, digits=digits)
 as_given = (noise_sd, coils) == (0.01, 8)  # other values of the parameters have other errors
@@ -734,7 +671,7 @@ for key, values, low, high, digits in (
     low, high = (low, high) if as_given else (0, 1000)
     name = f"kspace_error_{key}"
     run.record(name, np.mean(values), low=low, high=high, unit="%", digits=digits)
-half = interval(errors["random, even", 3])[1]
+half = mean_interval(errors["random, even", 3]).half
 run.record("kspace_error_even_half", half, low=0.5, high=20, unit="%", digits=0)
 
 # %% [markdown]
@@ -887,10 +824,7 @@ def check_unfold(unfold):
     if tuple(made.shape) != (X, Y):
         return f"the image has the shape {tuple(made.shape)}, expected {(X, Y)}: both halves, side by side along y."
     error = float((made - brain).norm() / brain.norm())
-    if (
-        abs(float((2 * made - brain).norm() / brain.norm())) < 1e-3
-        or abs(float((made / 2 - brain).norm() / brain.norm())) < 1e-3
-    ):
+    if any(float((factor * made - brain).norm() / brain.norm()) < 1e-3 for factor in (2, 0.5)):
         return "it is right but for a factor of 2: mind the one half in front of the sum."
     if float((made.roll(Y // 2, 1) - brain).norm() / brain.norm()) < 1e-3:
         return "the two halves have traded places: the first unknown belongs to y, the second to y + Y/2."
@@ -932,43 +866,22 @@ quiz(
     question(
         "You double the number of lines and keep the step Δk. What changes?",
         ("The field of view doubles", "The field of view is 1/Δk, and Δk stayed."),
-        right(
-            "Voxels become half as long in y, and the scan takes twice the time",
-            "Twice the lines at the same step reach twice as far out: Δx = 1/(2 k<sub>max</sub>). Each line costs one TR.",
-        ),
-        (
-            "Only the signal-to-noise ratio",
-            "Noise changes too, but the reach k<sub>max</sub> has doubled, so the voxel has halved.",
-        ),
+        right("Voxels become half as long in y, and the scan takes twice the time", "Twice the lines at the same step reach twice as far out: Δx = 1/(2 k<sub>max</sub>). Each line costs one TR."),
+        ("Only the signal-to-noise ratio", "Noise changes too, but the reach k<sub>max</sub> has doubled, so the voxel has halved."),
     ),
     question(
         "An image shows a faint copy of the head, shifted by half the field of view along y. What happened to k-space?",
         ("Its outer lines are missing", "That would blur the image along y, without a copy."),
-        right(
-            "Every second line is weaker or different",
-            "What repeats every second line in k-space makes a copy half a field of view away, as in the comb.",
-        ),
-        (
-            "One sample is far too large",
-            "One sample is one wave: stripes over the whole image.",
-        ),
+        right("Every second line is weaker or different", "What repeats every second line in k-space makes a copy half a field of view away, as in the comb."),
+        ("One sample is far too large", "One sample is one wave: stripes over the whole image."),
     ),
     question(
         "Why is a radial image without density weights blurred?",
-        (
-            "Because the spokes miss the corners of k-space",
-            "The corners hold little; missing them costs a little resolution along the diagonals.",
-        ),
-        (
-            "Because the interpolation smooths it",
-            "The kernel's effect is divided out: the transform errs by less than 10<sup>−5</sup>.",
-        ),
-        right(
-            "Because the middle is counted as often as spokes cross it",
-            "All spokes pass through the middle. Unweighted, low frequencies are too strong by 1/|k|.",
-        ),
+        ("Because the spokes miss the corners of k-space", "The corners hold little; missing them costs a little resolution along the diagonals."),
+        ("Because the interpolation smooths it", "The kernel's effect is divided out: the transform errs by less than 10<sup>−5</sup>."),
+        right("Because the middle is counted as often as spokes cross it", "All spokes pass through the middle. Unweighted, low frequencies are too strong by 1/|k|."),
     ),
-)
+)  # fmt: skip
 
 # %% [markdown]
 # ## In short

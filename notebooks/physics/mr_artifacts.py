@@ -14,7 +14,6 @@
 #     name: python3
 #   lesson:
 #     paths:
-#     - clinician
 #     - engineer
 #     - physicist
 #     prerequisites:
@@ -76,27 +75,15 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from scipy import ndimage, stats
+from scipy import ndimage
 
 from medlab.data import load_icbm152
+from medlab.metrics import mean_interval
 from medlab.physics.head import head_slice
-from medlab.physics.mri.artifacts import (
-    GIBBS_OVERSHOOT,
-    Motion,
-    add_bias,
-    bias_field,
-    draw_motion,
-    fold,
-    gibbs,
-    move_during_scan,
-    n4_correction,
-    rician_noise,
-    sphere_field_hz,
-    spike,
-    step_response,
-    susceptibility,
-    zipper,
-)
+from medlab.physics.mri.artifacts import GIBBS_OVERSHOOT, Motion, add_bias, bias_field
+from medlab.physics.mri.artifacts import draw_motion, fold, gibbs, move_during_scan
+from medlab.physics.mri.artifacts import n4_correction, rician_noise, sphere_field_hz, spike
+from medlab.physics.mri.artifacts import step_response, susceptibility, zipper
 from medlab.physics.mri.encoding import Readout, centre_lines, encode, to_image, to_kspace
 from medlab.physics.mri.sequences import spin_echo_signal
 from medlab.physics.mri.spins import Spins
@@ -143,14 +130,9 @@ def draw(ax, image, title, window=WINDOW, cmap="gray"):
 
 # Each artefact at a strength from 0 to 1, and what that strength is in physical units.
 ARTIFACTS = {
-    "Gibbs ringing": (
-        lambda s: gibbs(head, 0.75 * s),
-        lambda s: f"{75 * s:.0f} % of the lines missing",
-    ),
+    "Gibbs ringing": (lambda s: gibbs(head, 0.75 * s), lambda s: f"{75 * s:.0f} % of the lines missing"),
     "motion": (
-        lambda s: move_during_scan(
-            head, draw_motion(Y, 3 * s, run.fresh_generator(5), jumps=4)
-        ),
+        lambda s: move_during_scan(head, draw_motion(Y, 3 * s, run.fresh_generator(5), jumps=4)),
         lambda s: f"standard deviation {3 * s:.2g} mm, {3 * s:.2g}°",
     ),
     "susceptibility": (
@@ -161,25 +143,20 @@ ARTIFACTS = {
         lambda s: add_bias(head, 0.6 * s, run.fresh_generator(0)),
         lambda s: f"factor {math.exp(-0.6 * s):.2f} to {math.exp(0.6 * s):.2f}",
     ),
-    "fold-over": (
-        lambda s: fold(head, s),
-        lambda s: f"every second line {100 * s:.0f} % too weak",
-    ),
+    "fold-over": (lambda s: fold(head, s), lambda s: f"every second line {100 * s:.0f} % too weak"),
     "spike": (
         lambda s: spike(head, 0.3 * s, place=(14, -22)),
         lambda s: f"wave of {30 * s:.0f} % of the maximum",
     ),
     "zipper": (
-        lambda s: zipper(
-            head, 0.5 * s, run.fresh_generator(2), frequency_hz=3000, bandwidth_hz=20_000
-        ),
+        lambda s: zipper(head, 0.5 * s, run.fresh_generator(2), frequency_hz=3000, bandwidth_hz=20_000),
         lambda s: f"line of {50 * s:.0f} % of the maximum",
     ),
     "noise": (
         lambda s: rician_noise(head, 0.1 * s, run.fresh_generator(3)),
         lambda s: f"σ = {10 * s:.1f} % of the maximum",
     ),
-}
+}  # fmt: skip
 
 figure, axes = plt.subplots(2, 4, figsize=(6.6, 4.7))
 for ax, (name, (make, _)) in zip(axes.flat, ARTIFACTS.items(), strict=True):
@@ -242,15 +219,10 @@ for lines, colour in ((33, style.ORANGE), (129, style.BLUE)):
 left.axhline(1 + GIBBS_OVERSHOOT, color=style.MUTED, linestyle="--", linewidth=0.9)
 theory = step_response(places * 129 / 192)
 left.plot(places, theory, ":", color=style.INK, label="theory, 129 lines", linewidth=1.6)
-left.set(
-    xlabel="distance from the step (mm, of 192)", ylabel="image", xlim=(-4, 9), title="a step"
-)
+left.set(xlabel="distance from the step (mm, of 192)", ylabel="image", xlim=(-4, 9), title="a step")  # fmt: skip
 left.legend(fontsize=8, loc="lower right")
 front = (slice(60, 132), slice(150, 222))
-for ax, image, title in (
-    (axes["all"], head, "all 224 lines"),
-    (axes["few"], gibbs(head, 0.6), "90 lines"),
-):
+for ax, image, title in ((axes["all"], head, "all 224 lines"), (axes["few"], gibbs(head, 0.6), "90 lines")):  # fmt: skip
     slices.draw_slice(ax, image[front][..., None], index=0, window=(0.12, 0.32), smooth=False)
     ax.set_title(title, fontsize=10)
 show(
@@ -385,9 +357,9 @@ show(
 
 # %%
 def unevenness(image):
-    """Coefficient of variation in voxels that are white matter alone."""
+    """Coefficient of variation in voxels that are white matter alone, in per cent."""
     values = image[pure_white]
-    return float(values.std() / values.mean())
+    return 100 * float(values.std() / values.mean())
 
 
 field = bias_field((X, Y), bias_strength, run.fresh_generator(0))
@@ -417,10 +389,8 @@ show(
     "histogram is one heap; after, grey and white matter stand apart.",
     alt="Unevenly bright head; evenly bright brain; a map close to one; two histograms, a broad one and one with two peaks",
 )
-run.record("artifact_cv_before", 100 * unevenness(scan), low=2, high=40, unit="%", digits=1)
-run.record(
-    "artifact_cv_after", 100 * unevenness(corrected), low=0.5, high=6, unit="%", digits=1
-)
+run.record("artifact_cv_before", unevenness(scan), low=2, high=40, unit="%", digits=1)
+run.record("artifact_cv_after", unevenness(corrected), low=0.5, high=6, unit="%", digits=1)
 
 # %% [markdown]
 # White matter varied by {glue:text}`artifact_cv_before`, now by {glue:text}`artifact_cv_after`. The third panel is less flattering: at parts of the rim of the brain, which has tissue on one side only, the field is off by more. The
@@ -539,7 +509,7 @@ for strength, n in itertools.product(errors, range(seeds)):
     drawn = draw_motion(Y, strength, run.fresh_generator(300 + n))
     turned = drawn.angle_deg - drawn.angle_deg[Y // 2]  # counted from the middle of k-space
     image = move_during_scan(complex_head, Motion(drawn.shift_mm, turned))
-    errors[strength].append(best_error(image))
+    errors[strength].append(100 * best_error(image))
 
 # a coarse head in the bent field, encoded by 4 x 4 spins a voxel with frequencies spread over its range
 coarse = torch.nn.functional.avg_pool2d(head[None].double(), 8)[0]
@@ -568,15 +538,8 @@ hum = zipper(head, 1e3, run.fresh_generator(2), frequency_hz=3125, bandwidth_hz=
 gain = np.subtract(spread["after, no mask"], spread["after"])  # what the mask is worth
 
 
-def interval(values):
-    """Mean and half width of the 95 % interval of the mean (Student's t), in per cent."""
-    quantile = float(stats.t.ppf(0.975, len(values) - 1))
-    half = quantile * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return 100 * float(np.mean(values)), 100 * half
-
-
 def shown(values):
-    return "{:.1f} ± {:.1f} %".format(*interval(values))
+    return f"{mean_interval(values).shown(1)} %"
 
 
 table(
@@ -592,12 +555,13 @@ table(
         ["after N4 without a mask", "–", shown(spread["after, no mask"])],
         ["without a mask minus with it, field by field", "–", shown(gain)],
     ],
-    caption=f"Profile {run.profile.name}: one synthetic slice, bias field of strength {bias_strength}, noise 0.5 % of the maximum, {seeds} seeds, ± is the 95 % interval of the mean; N4 on a grid of {shrink} mm.",
+    caption=f"Profile {run.profile.name}: one synthetic slice, bias field of strength {bias_strength}, noise 0.5 % of the maximum, {seeds} seeds, ± is the 95 % interval of the mean (Student's t); N4 on a grid of {shrink} mm.",
 )  # fmt: skip
 for key, name in zip(("none", "with", "n4", "n4_nomask"), spread, strict=True):
-    mean = interval(spread[name])[0]
-    run.record(f"artifact_spread_{key}", mean, low=0.5, high=30, unit="%", digits=1)
-mean, half = interval(gain)
+    run.record(
+        f"artifact_spread_{key}", np.mean(spread[name]), low=0.5, high=30, unit="%", digits=1
+    )
+mean, half = mean_interval(gain)
 run.record("artifact_mask_gain", mean, low=-1, high=8, digits=1)
 run.record("artifact_mask_half", half, low=0, high=15, digits=1)
 for key, value, low, high in (
@@ -607,8 +571,9 @@ for key, value, low, high in (
 ):
     run.record(f"artifact_{key}", 100 * value, low=low, high=high, unit="%", digits=1)
 for key, strength in (("half", 0.5), ("two", 2.0)):
-    mean = interval(errors[strength])[0]
-    run.record(f"artifact_motion_{key}", mean, low=1, high=20, unit="%", digits=1)
+    run.record(
+        f"artifact_motion_{key}", np.mean(errors[strength]), low=1, high=20, unit="%", digits=1
+    )
 assert np.mean(spread["after"]) < 0.5 * np.mean(spread["before"]), (
     "N4 must take most of the bias field away"
 )
@@ -667,9 +632,8 @@ back = to_image(to_kspace(zero) * torch.exp(1j * math.pi * k_y * jump_mm))  # by
 two_copies = to_image(to_kspace(complex_head) * torch.cos(math.pi * k_y * jump_mm))
 torch.testing.assert_close(back.real, two_copies.real)
 real, imaginary = (
-    float(part[brain_mask].norm() / head[brain_mask].norm())
-    for part in (back.real - head, back.imag)
-)
+    float(part[brain_mask].norm() / head[brain_mask].norm()) for part in (back.real - head, back.imag)
+)  # fmt: skip
 for key, value, low, high in (
     ("close", damage["close to the middle"], 1, 30),
     ("edge", damage["close to the edge"], 0.1, 10),
@@ -818,49 +782,23 @@ judge(check_undo, undo)
 quiz(
     question(
         "The eyes move from side to side during the scan. Phase encoding is from back to front. Where are the ghosts?",
-        (
-            "From side to side, in the direction of the movement",
-            "Within one line of k-space, measured in milliseconds, the eyes stand still: along the readout nothing disagrees.",
-        ),
-        right(
-            "From back to front, along phase encoding",
-            "Only lines that are measured at different times disagree, and they follow one another along k<sub>y</sub>.",
-        ),
-        (
-            "Evenly over the image",
-            "That would need an error that changes from sample to sample, like noise.",
-        ),
+        ("From side to side, in the direction of the movement", "Within one line of k-space, measured in milliseconds, the eyes stand still: along the readout nothing disagrees."),
+        right("From back to front, along phase encoding", "Only lines that are measured at different times disagree, and they follow one another along k<sub>y</sub>."),
+        ("Evenly over the image", "That would need an error that changes from sample to sample, like noise."),
     ),
     question(
         "You double the number of lines at the same field of view. The Gibbs ringing at the skull becomes",
         ("half as high", "Its first wave is 9 % of the step, however many lines are measured."),
-        right(
-            "half as wide, and as high as before",
-            "The wave is two voxels long, and voxels have halved. Averaged over a larger region it then disappears sooner.",
-        ),
-        (
-            "stronger, because there are more waves",
-            "There are waves of higher frequency, but the sum comes closer to the step everywhere but at the edge.",
-        ),
+        right("half as wide, and as high as before", "The wave is two voxels long, and voxels have halved. Averaged over a larger region it then disappears sooner."),
+        ("stronger, because there are more waves", "There are waves of higher frequency, but the sum comes closer to the step everywhere but at the edge."),
     ),
     question(
-        "White matter varies by {} without a bias field, by {} with one, and by {} after N4 with the mask. What is it that N4 leaves above the first number?".format(
-            *(shown(spread[name]) for name in ("no bias", "before", "after"))
-        ),
-        (
-            "Noise",
-            "The noise is in the first number, too. N4 divides by a smooth field and cannot add grain.",
-        ),
-        right(
-            "Bias that it has not found",
-            "The same noise and the same anatomy are in all three numbers. The map «found / true» shows where the field is missed.",
-        ),
-        (
-            "The contrast between grey and white matter",
-            "Only voxels that are almost all white matter are counted.",
-        ),
+        "White matter varies by {} without a bias field, by {} with one, and by {} after N4 with the mask. What is it that N4 leaves above the first number?".format(*(shown(spread[name]) for name in ("no bias", "before", "after"))),
+        ("Noise", "The noise is in the first number, too. N4 divides by a smooth field and cannot add grain."),
+        right("Bias that it has not found", "The same noise and the same anatomy are in all three numbers. The map «found / true» shows where the field is missed."),
+        ("The contrast between grey and white matter", "Only voxels that are almost all white matter are counted."),
     ),
-)
+)  # fmt: skip
 
 # %% [markdown]
 # ## In short

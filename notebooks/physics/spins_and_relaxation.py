@@ -77,34 +77,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.colors import LinearSegmentedColormap
-from scipy import stats
 
 from medlab.data import load_icbm152
-from medlab.physics.mri.spins import (
-    BOLTZMANN_J_PER_K,
-    GAMMA_RAD_PER_S_T,
-    HBAR_J_S,
-    Delay,
-    Pulse,
-    Read,
-    Spins,
-    Spoil,
-    draw_lorentzian_hz,
-    ernst_angle_deg,
-    ernst_signal,
-    free_induction_decay,
-    half_width_hz,
-    larmor_frequency_mhz,
-    multi_echo,
-    polarisation,
-    polarisation_small_field,
-    read_at,
-    rotation,
-    spaced_lorentzian_hz,
-    spin_echo,
-    spoiled_gradient_echo,
-    t2_star_ms,
-)
+from medlab.metrics import mean_interval
+from medlab.physics.mri.spins import BOLTZMANN_J_PER_K, GAMMA_RAD_PER_S_T, HBAR_J_S, Delay
+from medlab.physics.mri.spins import Pulse, Read, Spins, Spoil, draw_lorentzian_hz
+from medlab.physics.mri.spins import ernst_angle_deg, ernst_signal, free_induction_decay
+from medlab.physics.mri.spins import half_width_hz, larmor_frequency_mhz, multi_echo
+from medlab.physics.mri.spins import polarisation, polarisation_small_field, read_at, rotation
+from medlab.physics.mri.spins import spaced_lorentzian_hz, spin_echo, spoiled_gradient_echo
+from medlab.physics.mri.spins import t2_star_ms
 from medlab.physics.mri.spins import run as play
 from medlab.viz import explore, show, slices, style, table
 from medlab.viz.exercise import judge
@@ -115,20 +97,14 @@ run = start(profile, seed)
 
 # %% tags=["hide-input"]
 # T1 and T2 in ms at 3 T and proton density relative to water. Grey and white matter: Stanisz 2005; fluid and densities: round.
-TISSUES = {
-    "white matter": (1084, 69, 0.70),
-    "grey matter": (1820, 99, 0.83),
-    "fluid": (4300, 2000, 1.0),
-}
+TISSUES = {"white matter": (1084, 69, 0.70), "grey matter": (1820, 99, 0.83), "fluid": (4300, 2000, 1.0)}  # fmt: skip
 T1, T2, DENSITY = (
     torch.tensor(column, dtype=torch.float32) for column in zip(*TISSUES.values(), strict=True)
 )
 COLOURS = dict(zip(TISSUES, (style.BLUE, style.ORANGE, style.GREEN), strict=True))
 
 template = load_icbm152()
-white, grey, mask = (
-    volume.data[0, :, :, 92] for volume in (template.white, template.grey, template.mask)
-)
+white, grey, mask = (volume.data[0, :, :, 92] for volume in (template.white, template.grey, template.mask))  # fmt: skip
 fluid = (mask - white - grey).clamp(min=0)
 share = torch.stack([white, grey, fluid])  # of each tissue in each voxel of one axial slice
 
@@ -303,12 +279,7 @@ for length, colour in ((1.0, style.BLUE), (0.2, style.ORANGE)):
     amplitude = 0.25 / (length / 1000)  # in Hz: a quarter of a turn in the pulse's length
     after = Spins(1084.0, 69.0, offsets).irradiate(length, (0.0, amplitude))
     field_ut = 1e6 * 2 * math.pi * amplitude / GAMMA_RAD_PER_S_T
-    ax.plot(
-        offsets,
-        after.transverse.abs(),
-        color=colour,
-        label=f"{length:g} ms at {field_ut:.1f} µT",
-    )
+    ax.plot(offsets, after.transverse.abs(), color=colour, label=f"{length:g} ms at {field_ut:.1f} µT")  # fmt: skip
 ax.set(xlabel="off-resonance Δf (Hz)", ylabel="|M$_{xy}$| after the pulse", ylim=(0, 1.05))
 ax.legend(title="90° pulse")
 show(
@@ -344,13 +315,8 @@ for at, (name, colour) in enumerate(COLOURS.items()):
 for ax, level, label in ((axes[0], 1 - math.exp(-1), "63 %"), (axes[1], math.exp(-1), "37 %")):
     ax.axhline(level, color=style.MUTED, linewidth=0.8, linestyle="--")
     ax.annotate(
-        label,
-        (1, level),
-        xycoords=("axes fraction", "data"),
-        ha="right",
-        va="bottom",
-        color=style.MUTED,
-    )
+        label, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=style.MUTED
+    )  # fmt: skip
 axes[0].set(
     title="Recovery along the field",
     xlabel="time after the pulse (ms)",
@@ -429,9 +395,7 @@ print(f"equation (spins-t2star): T2* = {predicted:.2f} ms")
 # %% tags=["hide-input"]
 FAN_HZ = (torch.arange(23) - 11) * 50 / 23
 FAN_TIMES = torch.arange(0.0, 90.5, 1.0)
-slow_to_fast = LinearSegmentedColormap.from_list(
-    "fan", [style.BLUE, style.PURPLE, style.ORANGE]
-)
+slow_to_fast = LinearSegmentedColormap.from_list("fan", [style.BLUE, style.PURPLE, style.ORANGE])  # fmt: skip
 fan_colours = slow_to_fast(np.linspace(0, 1, len(FAN_HZ)))
 
 
@@ -475,12 +439,8 @@ def draw_fan(time_ms, refocusing_angle_deg):
         xytext=(4, 0),
     )
     right_.set(
-        xlabel="time (ms)",
-        ylabel="signal",
-        ylim=(0, 1.08),
-        xlim=(-2, 92),
-        title="What the coil hears",
-    )
+        xlabel="time (ms)", ylabel="signal", ylim=(0, 1.08), xlim=(-2, 92), title="What the coil hears"
+    )  # fmt: skip
     return figure
 
 
@@ -525,13 +485,8 @@ figure, ax = plt.subplots(figsize=(7.6, 3.3))
 ax.plot(when, train, color=style.BLUE, label="four echoes, TE spacing 40 ms")
 ax.plot(when, plain, color=style.ORANGE, label="no refocusing pulse")
 ax.plot(
-    when,
-    torch.exp(-when / 99),
-    color=style.MUTED,
-    linestyle="--",
-    linewidth=1.2,
-    label="exp(−t/T$_2$)",
-)
+    when, torch.exp(-when / 99), color=style.MUTED, linestyle="--", linewidth=1.2, label="exp(−t/T$_2$)"
+)  # fmt: skip
 ax.plot(
     when,
     torch.exp(-when / predicted),
@@ -583,10 +538,8 @@ def draw_contrast(echo_ms, repetition_ms):
     bars = right_.barh(list(TISSUES), signal, color=list(COLOURS.values()))
     right_.bar_label(bars, fmt="%.2f", padding=3, color=style.INK, fontsize=9)
     right_.set(
-        xlim=(0, 1.15),
-        xlabel="signal (density of water = 1)",
-        title=f"TE {echo_ms}, TR {repetition_ms} ms",
-    )
+        xlim=(0, 1.15), xlabel="signal (density of water = 1)", title=f"TE {echo_ms}, TR {repetition_ms} ms"
+    )  # fmt: skip
     return figure
 
 
@@ -598,16 +551,14 @@ explore(
         "Axial brain slice; signals of "
         + ", ".join(
             f"{n} {s:.2f}"
-            for n, s in zip(
-                TISSUES, repeated_spin_echo(echo_ms, repetition_ms).tolist(), strict=True
-            )
+            for n, s in zip(TISSUES, repeated_spin_echo(echo_ms, repetition_ms).tolist(), strict=True)
         )
     ),
     labels={"echo_ms": "echo time TE (ms)", "repetition_ms": "repetition time TR (ms)"},
     start={"echo_ms": 10, "repetition_ms": 10000},
     echo_ms=[10, 30, 60, 90, 120],
     repetition_ms=[300, 600, 1200, 2500, 5000, 10000],
-)
+)  # fmt: skip
 
 # %% [markdown]
 # Fluid, with the longest T1, darkens first when TR shrinks: short TE and short TR give a **T1-weighted** image, in which white matter is
@@ -645,15 +596,10 @@ t2 = {name: [fitted_time(*train) for train in made] for name, made in trains.ite
 
 # %% tags=["hide-input"]
 figure, ax = plt.subplots(figsize=(7.4, 3.3))
-trains_shown = {
-    **trains,
-    "160°, Carr–Purcell": [echo_train(160.0, 90.0, run.fresh_generator(10))],
-}
+trains_shown = {**trains, "160°, Carr–Purcell": [echo_train(160.0, 90.0, run.fresh_generator(10))]}  # fmt: skip
 markers = dict(zip(trains_shown, "os^vx", strict=True))
 for (name, made), colour in zip(trains_shown.items(), style.CYCLE, strict=False):
-    ax.plot(
-        *made[0], marker=markers[name], markersize=5, linewidth=1.2, color=colour, label=name
-    )
+    ax.plot(*made[0], marker=markers[name], markersize=5, linewidth=1.2, color=colour, label=name)  # fmt: skip
 ax.set(xlabel="time of the echo (ms)", ylabel="height / M$_0$", ylim=(0, 1))
 ax.legend(title="refocusing pulses", ncols=2)
 show(
@@ -668,37 +614,20 @@ show(
 step = torch.tensor([0.0, 30.0, 99.0, 400.0, 1820.0])[:, None].double()
 off = torch.tensor([-40.0, 0.0, 3.0, 180.0]).double()
 after = Spins(1820.0, 99.0, off.float()).pulse(90, 90).evolve(step.float())
-error_decay = (
-    (after.transverse - torch.exp(2j * math.pi * off * step / 1000 - step / 99)).abs().max()
-)
+error_decay = (after.transverse - torch.exp(2j * math.pi * off * step / 1000 - step / 99)).abs().max()  # fmt: skip
 error_recovery = (after.longitudinal - (1 - torch.exp(-step / 1820))).abs().max()
 
 thousand = Spins(math.inf, math.inf, 200 * torch.randn(1000, generator=run.fresh_generator(3)))
 error_echo = (play(thousand, spin_echo(50.0), dim=()).signal[0] - 1).abs().max()
 
 angles = (3.0, 10.0, 40.0)
-settled = [
-    play(Spins(1084.0, 69.0), spoiled_gradient_echo(a, 15.0, 800)).signal[-1].real
-    for a in angles
-]
+settled = [play(Spins(1084.0, 69.0), spoiled_gradient_echo(a, 15.0, 800)).signal[-1].real for a in angles]  # fmt: skip
 error_ernst = max(
     abs(float(s) - ernst_signal(a, 15.0, 1084.0)) for s, a in zip(settled, angles, strict=True)
 )
 
 
-def interval(values):
-    """Mean and half width of the 95 % interval of the mean (Student's t)."""
-    quantile = float(stats.t.ppf(0.975, len(values) - 1))
-    return float(np.mean(values)), quantile * float(np.std(values, ddof=1)) / math.sqrt(
-        len(values)
-    )
-
-
-def spread(values):
-    mean, half = interval(values)
-    return f"{mean:.1f} ± {half:.1f} ms"
-
-
+t2 = {name: mean_interval(values) for name, values in t2.items()}
 table(
     ["quantity", "source says", "measured here"],
     [
@@ -709,18 +638,16 @@ table(
         ["T2* (thesis eq. 3.3)", f"{predicted:.2f} ms", f"{measured:.2f} ms"],
         ["1,000 off-resonant spins after a 180° refocusing, largest error (Hahn 1950)", "0", f"{error_echo:.1e}"],
         ["steady state of a spoiled gradient echo, largest error (Ernst 1966)", "0", f"{error_ernst:.1e}"],
-        *([f"T2 by a train of {name}", "99 ms put in", spread(values)] for name, values in t2.items()),
+        *([f"T2 by a train of {name}", "99 ms put in", f"{values.shown(1)} ms"] for name, values in t2.items()),
     ],
     caption=f"Profile {run.profile.name}: simulated grey matter at 3 T, {count:,} spins for T2*, {train_spins:,} for each train, {len(seeds)} seeds; ± is the 95 % "
-    "interval of the mean over seeds (off-resonances and noise drawn anew).",
+    "interval of the mean over seeds (Student's t; off-resonances and noise drawn anew).",
 )  # fmt: skip
 run.record("spins_error_xy", error_decay, low=0, high=1e-6, digits=1, scientific=True)
 run.record("spins_error_z", error_recovery, low=0, high=1e-6, digits=1, scientific=True)
 run.record("spins_error_echo", error_echo, low=0, high=1e-5, digits=1, scientific=True)
 run.record("spins_error_ernst", error_ernst, low=0, high=1e-4, digits=1, scientific=True)
-run.record(
-    "spins_t2star", measured, low=0.98 * predicted, high=1.02 * predicted, unit="ms", digits=1
-)
+run.record("spins_t2star", measured, low=0.98 * predicted, high=1.02 * predicted, unit="ms", digits=1)  # fmt: skip
 run.record("spins_t2star_formula", predicted, low=0, high=99, unit="ms", digits=1)
 for key, name, band in (
     ("cp180", "180°, Carr–Purcell", (94, 104)),
@@ -728,9 +655,7 @@ for key, name, band in (
     ("mg177", "177°, Meiboom–Gill", (94, 104)),
     ("mg160", "160°, Meiboom–Gill", (94, 104)),
 ):
-    run.record(
-        f"spins_t2_{key}", interval(t2[name])[0], low=band[0], high=band[1], unit="ms", digits=0
-    )
+    run.record(f"spins_t2_{key}", t2[name].mean, low=band[0], high=band[1], unit="ms", digits=0)
 
 # %% [markdown]
 # **Exactness.** The simulation follows equation {eq}`spins-recovery` to {glue:text}`spins_error_xy` and {glue:text}`spins_error_z`, which is what 32-bit numbers can hold. Refocusing a
@@ -894,9 +819,7 @@ def check_settled_signal(settled_signal):
     if math.isclose(ninety, 1.0, rel_tol=1e-3):
         return "at 90°, TR = T1 it gives 1: M_z has only 63 % recovered before the next pulse."
     small = settled_signal(10.0, 15.0, 1084.0)
-    wanted = float(
-        play(Spins(1084.0, 69.0), spoiled_gradient_echo(10.0, 15.0, 500)).signal[-1].real
-    )
+    wanted = float(play(Spins(1084.0, 69.0), spoiled_gradient_echo(10.0, 15.0, 500)).signal[-1].real)  # fmt: skip
     if math.isclose(small, wanted / math.tan(math.radians(10)), rel_tol=1e-3):
         return "this is M_z after the pulse; the coil hears what the pulse has laid into the plane, the part with the sine."
     if math.isclose(small, math.sin(math.radians(10)), rel_tol=1e-3):
@@ -971,47 +894,23 @@ show(
 quiz(
     question(
         "A tissue has T2 = 80 ms. In a gradient echo its signal falls with 30 ms. What does a spin echo with TE = 80 ms give, compared with the signal right after the 90° pulse?",
-        (
-            "About 7 %",
-            "That is exp(−80/30), the gradient echo's answer: static dephasing is undone by the 180° pulse.",
-        ),
-        right(
-            "About 37 %",
-            "The echo has lost exp(−TE/T2) = exp(−1). Only the irreversible part counts.",
-        ),
-        (
-            "100 %",
-            "The mirror undoes what is constant in time. T2 itself comes from random disturbances, and they stay.",
-        ),
+        ("About 7 %", "That is exp(−80/30), the gradient echo's answer: static dephasing is undone by the 180° pulse."),
+        right("About 37 %", "The echo has lost exp(−TE/T2) = exp(−1). Only the irreversible part counts."),
+        ("100 %", "The mirror undoes what is constant in time. T2 itself comes from random disturbances, and they stay."),
     ),
     question(
         "Which setting makes fluid dark and white matter bright?",
-        (
-            "TE 100 ms, TR 8000 ms",
-            "That is T2-weighting: fluid, with T2 = 2 s, is the brightest.",
-        ),
-        right(
-            "TE 12 ms, TR 500 ms",
-            "Fluid (T1 = 4.3 s) has hardly recovered after half a second; white matter has.",
-        ),
-        (
-            "TE 12 ms, TR 10 s",
-            "Everything has recovered and nothing has faded: only the density of protons is left.",
-        ),
+        ("TE 100 ms, TR 8000 ms", "That is T2-weighting: fluid, with T2 = 2 s, is the brightest."),
+        right("TE 12 ms, TR 500 ms", "Fluid (T1 = 4.3 s) has hardly recovered after half a second; white matter has."),
+        ("TE 12 ms, TR 10 s", "Everything has recovered and nothing has faded: only the density of protons is left."),
     ),
     question(
         "You move the same person from 1.5 T to 3 T. What about doubles?",
-        (
-            "T1",
-            "T1 grows with the field, but less: from 1.5 to 3 T by a quarter in white matter and by two thirds in grey (Stanisz 2005).",
-        ),
+        ("T1", "T1 grows with the field, but less: from 1.5 to 3 T by a quarter in white matter and by two thirds in grey (Stanisz 2005)."),
         ("T2", "T2 depends little on the field; if anything it becomes shorter."),
-        right(
-            "The polarisation and the Larmor frequency",
-            "Both are proportional to B<sub>0</sub>: equations (2.1) and (2.2).",
-        ),
+        right("The polarisation and the Larmor frequency", "Both are proportional to B<sub>0</sub>: equations (2.1) and (2.2)."),
     ),
-)
+)  # fmt: skip
 
 # %% [markdown]
 # ## In short
