@@ -1,6 +1,7 @@
 """Samples on another grid: what lets one lesson run on a small made cohort and on a real dataset alike."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -36,17 +37,7 @@ class OnGrid(Samples):
 
     def load(self, index: int) -> Sample:
         sample = self.samples.load(index)
-        grid = self._grid_of(sample.image)
-        return Sample(
-            sample.subject,
-            resample(sample.image, like=grid, fill=self.outside),
-            sample.channels,
-            _nearest(sample.label, sample.image, grid),
-            sample.label_names,
-            _nearest(sample.mask, sample.image, grid),
-            sample.session,
-            sample.facts,
-        )
+        return on_grid(sample, self._grid_of(sample.image), outside=self.outside)
 
     def _grid_of(self, image: Volume) -> Volume:
         """An empty volume of the wanted size whose middle is the image's."""
@@ -54,6 +45,18 @@ class OnGrid(Samples):
         affine = np.diag([*self.spacing_mm, 1.0])
         affine[:3, 3] = middle - (np.array(self.shape) - 1) / 2 * np.array(self.spacing_mm)
         return Volume(torch.zeros(1, 1, 1, 1).expand(1, *self.shape), affine, image.name)
+
+
+def on_grid(sample: Sample, grid: Volume, *, outside: float = 0.0) -> Sample:
+    """The sample on the grid of a volume: the image linearly, after smoothing against aliasing (`resample`), label and
+    mask by the nearest voxel. What lies beyond the image is `outside` there, and 0 in label and mask.
+    """
+    return replace(
+        sample,
+        image=resample(sample.image, like=grid, fill=outside),
+        label=_nearest(sample.label, sample.image, grid),
+        mask=_nearest(sample.mask, sample.image, grid),
+    )
 
 
 def _nearest(values: Tensor | None, image: Volume, grid: Volume) -> Tensor | None:

@@ -17,8 +17,11 @@ from medlab.data.readers.folder import Collector, FolderSamples, find_file, find
 from medlab.data.readers.prepare import fit_to_shape
 from medlab.data.readers.scan import Scan
 from medlab.data.readers.table import Row, Table, is_unknown
+from medlab.data.register import register_rigid
+from medlab.data.regrid import on_grid
 from medlab.data.resample import resample
 from medlab.data.samples import Sample
+from medlab.data.volume import Volume
 
 RATERS = ("R1", "R2", "R3")
 # The table's columns, after "R1:" and the like, and what the facts call them.
@@ -43,6 +46,7 @@ PATIENT = re.compile(r"cq500[-_ ]?ct[-_ ]?(\d+)(?: .*)?", re.IGNORECASE)
 LAYOUT = "folders such as 'CQ500CT0 CQ500CT0/Unknown Study/CT PLAIN THIN' with DICOM slices, and reads.csv"
 AIR_HU = -1024.0
 FOREGROUND_HU = -200.0  # round: between air and fat
+DENSE_HU = 1000.0  # round: dense bone; registration sees nothing above, such as metal
 
 
 def read_cq500(
@@ -87,22 +91,44 @@ def read_cq500(
     return found.samples(set(rows) - {_subject(patient.name) for patient in patients})
 
 
-def normalise(sample: Sample, *, size: int = 256, spacing_mm: float = 1.0) -> Sample:
+def normalise(
+    sample: Sample, *, size: int = 256, spacing_mm: float = 1.0, reference: Volume | None = None, seed: int = 0
+) -> Sample:
     """The sample on a cube of voxels, with its histogram equalised to [0, 1] and its foreground as mask.
 
-    Resampled to spacing_mm, which straightens a tilted stack, then padded with air or cropped around the middle to size
-    voxels along each side. The foreground is what has more than -200 HU; over it the histogram is equalised, the rest
-    is 0. Source: Bieder et al. 2022, section 3.3, which does not say over which voxels the histogram goes, nor what
-    foreground is, and which then registers each volume rigidly to a reference: that is not done here.
-    Raises VolumeError where nothing is above -200 HU.
+    Without a reference: resampled to spacing_mm, which straightens a tilted stack, then padded with air or cropped
+    around the middle to size voxels along each side. With a reference (a CT of another head, (1, X, Y, Z) in HU): the
+    reference is brought to such a cube, unless it is one, and the sample is registered to it rigidly (`register_rigid`,
+    by the mutual information of what lies between air and dense bone; seed: of its samples) and interpolated once, on
+    the reference's cube. A label goes the same way, by the nearest voxel. The foreground is what has more than -200 HU;
+    over it the histogram is equalised, the rest is 0.
+
+    Source: Bieder et al. 2022, section 3.3, which registers to a training volume chosen by hand, with AirLab. By which
+    measure, over which voxels the histogram goes and what foreground is, it does not say.
+    Raises VolumeError where nothing is above -200 HU, and for whatever `register_rigid` refuses.
     """
-    straight = replace(sample, image=resample(sample.image, spacing_mm, fill=AIR_HU), label=None, mask=None)
-    fitted = fit_to_shape(straight, (size, size, size), fill=AIR_HU)
+    if reference is None:
+        spaced = resample(sample.image, spacing_mm, fill=AIR_HU)
+        fitted = fit_to_shape(on_grid(sample, spaced, outside=AIR_HU), (size,) * 3, fill=AIR_HU)
+    else:
+        cube = reference_cube(reference, size=size, spacing_mm=spacing_mm)
+        seen = [image.with_data(image.data.clamp(FOREGROUND_HU, DENSE_HU)) for image in (sample.image, cube)]
+        found = register_rigid(*seen, seed=seed)
+        fitted = found.apply_to_sample(sample, cube, outside=AIR_HU)
     inside = fitted.image.data > FOREGROUND_HU
     if not inside.any():
         raise VolumeError(f"subject {sample.subject}: nothing is above {FOREGROUND_HU:g} HU, expected a head")
-    image = fitted.image.with_data(equalise(fitted.image.data, inside))
+    image = fitted.image.with_data(equalise(fitted.image.data, inside), sample.image.name)
     return replace(fitted, image=image, mask=inside[0])
+
+
+def reference_cube(reference: Volume, *, size: int = 256, spacing_mm: float = 1.0) -> Volume:
+    """A CT (1, X, Y, Z) in HU on a cube of size voxels of spacing_mm, padded with air or cropped around its middle.
+
+    Made once, it saves `normalise` the work for every other sample.
+    """
+    spaced = resample(reference, spacing_mm, fill=AIR_HU)
+    return fit_to_shape(Sample(reference.name, spaced, ("CT",)), (size,) * 3, fill=AIR_HU).image
 
 
 def _subject(text: str) -> str:
