@@ -164,5 +164,5 @@ class _Cell:
                 data = output.get("data", {})
                 text = data.get("text/plain", data.get(f"{RECORD_PREFIX}text/plain", ""))
                 facts = output.metadata.get("medlab", {})
-                found[name] = {"text": text, **{key: facts[key] for key in facts if key != "name"}}
+                found[name] = {"text": text.strip("'"), **{key: facts[key] for key in facts if key != "name"}}
         return found

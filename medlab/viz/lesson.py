@@ -64,7 +64,8 @@ class Run:
         text = f"{text} {unit}".rstrip()
         facts = {"name": name, "value": value, "low": low, "high": high, "unit": unit}
         display(
-            {HIDDEN + "text/plain": text},
+            # A page reads a bare number as one, and would print 0.80 as 0.8: as a quoted text it stays what it is.
+            {HIDDEN + "text/plain": text if unit or scientific else repr(text)},
             raw=True,
             metadata={"scrapbook": {"name": name, "mime_prefix": HIDDEN}, "medlab": facts},
         )

@@ -120,7 +120,7 @@ def scan(person, number):
     flip, repetition, gain, bias = torch.rand(4, generator=run.fresh_generator(100 + number)).tolist()  # fmt: skip
     sequence = replace(T1, flip_angle_deg=20 + 18 * flip, repetition_time_ms=18 + 14 * repetition)  # fmt: skip
     image = mr_image(people[person], sequence, 10 * person + number, bias=0.15 + 0.25 * bias)
-    return Volume(10 ** (2.5 + 2 * gain) * image[None], GRID.affine)
+    return Volume(10 ** (2.5 + 0.5 * (number % 3) + 0.2 * gain) * image[None], GRID.affine)
 
 
 def flattened(image, mask):
@@ -165,7 +165,7 @@ for n in range(number):
 show(
     figure,
     caption="Synthetic people from as many synthetic scanners. Above: as they come, all in one window. Below: skull off, bias out, turned to one pose, scaled between two percentiles, again in one window.",
-    alt="Above tilted head slices, of which one is saturated and others are dark; below brains in the same pose and the same greys",
+    alt="Above tilted head slices, of which one is almost black and another saturated; below brains in the same pose and the same greys",
 )
 
 # %% [markdown]
@@ -179,7 +179,7 @@ show(
 #
 # $$ z = \frac{I - m}{\sigma}, \qquad p = \frac{I - q_1}{q_{99} - q_1}, $$ (prep-linear)
 #
-# $$ e = F(I) = \frac{\#\{\text{voxels of the brain below } I\}}{\#\{\text{voxels of the brain}\}}, \qquad r = F_\text{ref}^{-1}\big(F(I)\big). $$ (prep-rank)
+# $$ e = F(I) = \frac{\text{voxels of the brain below } I}{\text{voxels of the brain}}, \qquad r = F_\text{ref}^{-1}(e). $$ (prep-rank)
 #
 # The thesis equalises CT, since its dynamic range is so high (chapter 6, section 3.3). In code, and by hand:
 
@@ -204,7 +204,7 @@ pure = [{t: p.share(*names) > 0.95 for t, names in PURE.items()} for p in people
 
 
 def apart(means, over):
-    """Equation (prep-spread) with tissue in the last axis, averaged over tissues; one number for each person."""
+    """Equation (prep-spread), averaged over the tissues in the last axis."""
     distance = (means[..., 0] - means[..., 1]).mean(over, keepdim=True).abs()
     return (means.std(over, keepdim=True) / distance[..., None]).mean(-1).flatten()
 
@@ -235,7 +235,7 @@ table(
     [[name, one.shown(2), other.shown(2)] for name, (one, other) in spread.items()],
     caption=f"Spread of the same tissue, in units of the white–grey distance, mean of three tissues. {len(people)} synthetic people, each on {SCANNERS} synthetic scanners; ± is the 95 % interval over people (first column) or over scanners (second).",
 )
-for key, name, low, high in (("raw", "as scanned", 0.8, 30), ("whole", "z-score, whole image", 0.1, 3), ("zscore", "z-score in the brain", 0.02, 1), ("n4", "N4, then percentiles", 0.01, 0.6), ("ct", "CT in HU, 100 to 140 kV", 0.1, 1)):  # fmt: skip
+for key, name, low, high in (("raw", "as scanned", 0.8, 20), ("whole", "z-score, whole image", 0.1, 3), ("zscore", "z-score in the brain", 0.02, 1), ("n4", "N4, then percentiles", 0.01, 0.6), ("ct", "CT in HU, 100 to 140 kV", 0.1, 1)):  # fmt: skip
     run.record(f"prep_{key}", spread[name][0].mean, low=low, high=high, digits=2)
 distance = means["CT in HU, 100 to 140 kV"][..., :2].mean((0, 1)).diff()
 run.record("prep_ct_distance", distance, low=1, high=12, unit="HU", digits=1)
@@ -280,7 +280,7 @@ show(
 #
 # $$ \log I(\mathbf{x}) = \log J(\mathbf{x}) + \log b(\mathbf{x}), \qquad b \text{ smooth}. $$ (prep-bias)
 #
-# That fixes its place in the chain. It comes before any step that subtracts something, because a z-score is negative for half of the brain:
+# That fixes its place in the chain. It comes before any step that subtracts something, because a z-score is negative for much of the brain:
 
 # %%
 try:
@@ -311,7 +311,7 @@ for key, images, low, high in (("before", before, 4, 16), ("after", after, 1.5, 
 #
 # Most networks for brains are given brains only: BraTS comes stripped, dHCP with a mask. {term}`Skull stripping <skull stripping>` lives on one fact. Between bright scalp and brain there is a dark shell of bone and fluid. Call what is neither dark nor bright *tissue* (thresholds relative to Otsu's {cite}`otsu1979`); let $D(\mathbf{x})$ be the distance in mm from $\mathbf{x}$ to the nearest voxel that is none. The core is the largest piece of what lies deep, and it grows back by as much as it lost, and a margin {cite}`brummer1993`:
 #
-# $$ C_r = \text{largest piece of } \{\mathbf{x}: D(\mathbf{x}) > r\}, \qquad B = \text{filled } \{\mathbf{x}: \operatorname{dist}(\mathbf{x}, C_r) \le r + 2\text{ mm}\}. $$ (prep-core)
+# $$ \begin{aligned} C_r &= \text{largest piece of } \{\mathbf{x}: D(\mathbf{x}) > r\}, \\ B &= \{\mathbf{x}: \operatorname{dist}(\mathbf{x}, C_r) \le r + 2\text{ mm}\}, \text{ filled.} \end{aligned} $$ (prep-core)
 #
 # Whatever is thinner than $2r$ comes off.
 #
@@ -382,7 +382,7 @@ for key, mask, low, high in (("true", brains[1], 0.8, 2), ("less", less, 0.7, 2)
 #
 # In a rigid {term}`registration` one seeks the turn and shift $T$ that make a moving image most like a reference. The thesis registers its CT to a volume that was chosen by hand (chapter 6, section 3.3, with the program AirLab; it does not name the measure). Within one contrast a correlation would do. Between contrasts the measure is {term}`mutual information` {cite}`maes1997,mattes2003` ({cite}`seedmath`, under multi-modal registration), from the joint histogram $p(a, b)$ of both images' values at the same places:
 #
-# $$ T^* = \arg\max_T \mathrm{MI}\big(I_\text{ref},\, I \circ T\big), \qquad \mathrm{MI} = \sum_{a,b} p(a, b) \log \frac{p(a, b)}{p(a)\, p(b)}. $$ (prep-mi)
+# $$ \begin{aligned} T^* &= \arg\max_T \mathrm{MI}\big(I_\text{ref},\, I \circ T\big), \\ \mathrm{MI} &= \sum_{a,b} p(a, b) \log \frac{p(a, b)}{p(a)\, p(b)}. \end{aligned} $$ (prep-mi)
 #
 # It asks only whether one value tells the other, never whether they are equal.
 #
@@ -433,7 +433,7 @@ def draw_shift(shift_mm):
     axes["both"].set_axis_off()
     slices.mark_sides(axes["both"], "R", "L")
     axes["both"].set_title("T1 red, T2 cyan", fontsize=10)
-    axes["joint"].imshow(np.log10(p.T + 1e-6), origin="lower", cmap="magma", vmin=-6, vmax=-1)
+    axes["joint"].imshow(np.log10(p.T + 1e-6), origin="lower", cmap="magma", vmin=-6, vmax=-1).set_gid("voxels-joint")  # fmt: skip
     axes["joint"].set(xlabel="T1", ylabel="T2", xticks=[], yticks=[])
     axes["joint"].set_title("joint histogram (log)", fontsize=10)
     axes["curve"].plot(shifts, [one[2] for one in by_shift.values()], color=style.BLUE)
@@ -491,14 +491,16 @@ for (key, low, high), values in zip((("before", 10, 45), ("mi", 0, 2.5), ("ct", 
 # %%
 ventricles = (people[1].share("ventricular csf") > 0.5).to(torch.uint8)
 sides = {"bleeding_left": True, "bleeding_right": False}
-sample = Sample("synthetic", even[1, 0], ("T1",), ventricles, {0: "other", 1: "ventricles"}, facts=sides)  # fmt: skip
+names = {0: "other", 1: "ventricles"}
+sample = Sample("synthetic", even[1, 0], ("T1",), ventricles, names, facts=sides)
 space = Compose((Flip(), Affine(0.1, 12.0, 8.0), Elastic(14.0, 36.0)))
 steps = (*space.steps, Gamma(), BiasField((0.2, 0.5)), Noise((0.0, 0.1), rician=True))
 augmentation = Compose(steps)
 drawn = augmentation.draw(seed=7)  # plain numbers, for image, label and mask alike
 again = augmentation.replay(sample, drawn)
 assert torch.equal(again.image.data, augmentation(sample, seed=7).image.data)
-print(drawn["steps"][0], dict(again.facts))
+print(drawn["steps"][0])
+print(dict(again.facts))
 
 # %% tags=["hide-input"]
 white = float(even[1, 0].data[0][pure[1]["white"]].mean())
@@ -539,7 +541,7 @@ run.record("prep_broken_dice", np.mean([dice(one.label > 0, other.label > 0) for
 #
 # A volume of 256³ with its activations does not fit on a GPU, so one trains on sub-volumes. *Which* is a choice that the network feels. {cite}`zoothesis` (section 5.4) draws evenly from those that are not empty, since empty ones unsettle training. Foreground-weighted laws prefer what is rare. PatchDDM favours the middle: along each axis the first voxel is a sum of two even draws (thesis, chapter 7, figure 6; the figure says a third and two thirds of the range, the code that came with it a quarter and three quarters, which we follow). A voxel is covered with the probability
 #
-# $$ P(x) = \sum_{o = x - s + 1}^{x} p(o), \qquad o = o_1 + o_2, \quad o_1 \sim U\{0, \tfrac{n}{4}\},\; o_2 \sim U\{0, \tfrac{3n}{4}\}, $$ (prep-coverage)
+# $$ \begin{aligned} P(x) &= \sum_{o = x - s + 1}^{x} p(o), \qquad o = o_1 + o_2, \\ o_1 &\sim U\{0, \ldots, \tfrac{n}{4}\},\; o_2 \sim U\{0, \ldots, \tfrac{3n}{4}\}, \end{aligned} $$ (prep-coverage)
 #
 # with patches of side $s$ and $n$ offsets, and in 3D with the product over the axes.
 
@@ -547,7 +549,8 @@ run.record("prep_broken_dice", np.mean([dice(one.label > 0, other.label > 0) for
 SIDE = 32
 LAWS = ("uniform", "foreground", "centre")
 samplers = {law: PatchSampler(sample, SIDE, law, content=brains[1]) for law in LAWS}
-firsts = {law: one.starts(run.pick(ci=1000, cpu=3000, gpu=10_000), seed) for law, one in samplers.items()}  # fmt: skip
+patches = run.pick(ci=1000, cpu=3000, gpu=10_000)
+firsts = {law: sampler.starts(patches, seed) for law, sampler in samplers.items()}
 
 
 def covered_by(law):
@@ -598,8 +601,9 @@ def network(patches):
 wanted = network(whole_image[None])[0]
 blends = {}
 for overlap, mode in ((0.0, "constant"), (0.5, "constant"), (0.5, "gaussian")):
-    error = sliding_window(network, whole_image, SIDE, overlap, mode) - wanted
-    blends[f"overlap {100 * overlap:.0f} %, {mode}"] = 100 * float(error[0][brains[1]].abs().mean() / wanted[0][brains[1]].mean())  # fmt: skip
+    found = sliding_window(network, whole_image, SIDE, overlap, mode)
+    error = (found - wanted).abs()[0][brains[1]].mean() / wanted[0][brains[1]].mean()
+    blends[f"overlap {100 * overlap:.0f} %, {mode}"] = 100 * float(error)
 
 # %% tags=["hide-input"]
 table(
@@ -838,7 +842,7 @@ def check_label_like(label_like):
 
 # %% tags=["exercise"]
 def label_like(shares, like):
-    """The label on the grid of like, from the shares of the classes (C, X, Y, Z) on another grid."""
+    """The label (X, Y, Z) on the grid of like, from shares (C, X, Y, Z) on another."""
     ...  # your code here
 
 
@@ -847,7 +851,7 @@ judge(check_label_like, label_like)
 
 # %% tags=["solution", "hide-cell"]
 def label_like(shares, like):
-    """The label on the grid of like, from the shares of the classes (C, X, Y, Z) on another grid."""
+    """The label (X, Y, Z) on the grid of like, from shares (C, X, Y, Z) on another."""
     # begin solution
     return resample(shares, like=like).data.argmax(0)
     # end solution

@@ -469,7 +469,7 @@ ax.plot([41] * len(itself), itself, "D", color=style.ORANGE, markersize=6)
 ax.plot([41] * len(early), early, "D", color=style.ORANGE, markersize=6, fillstyle="none")
 ax.text(41, max(itself) + 0.05, "itself at 35 weeks", ha="center", color=style.ORANGE)
 ax.text(40.4, min(early) - 0.06, "itself at 29 weeks", ha="right", color=style.ORANGE)
-ax.text(41, np.min(others) - 0.09, "two babies", ha="center", color=style.BLUE)
+ax.text(29, np.min(others[AGES.index(29)]) - 0.09, "two babies", ha="center", color=style.BLUE)
 ax.set(xlabel="postmenstrual age (weeks)", ylabel="correlation of the cortex", ylim=(0.35, 1), xticks=TICKS)  # fmt: skip
 show(
     figure,

@@ -43,6 +43,8 @@ def test_a_record_is_hidden_from_the_page_and_found_by_prose(run, displayed):
 def test_small_numbers_are_written_as_powers_of_ten(run, displayed):
     run.record("p", 5.2e-6, low=0, high=1, digits=1, scientific=True)
     assert displayed[-1][0][HIDDEN + "text/plain"] == "5.2 × 10⁻⁶"
+    run.record("share", 0.8, low=0, high=1, digits=2)
+    assert displayed[-1][0][HIDDEN + "text/plain"] == "'0.80'", "or the page prints 0.8"
 
 
 @pytest.mark.parametrize("value", [0.9, 2.1, float("nan")])
