@@ -246,7 +246,7 @@ run.record("lesions_white_hu", numbers_hu["white matter"], low=25, high=36, unit
 #
 # ## Gliomas: rim, core and oedema
 #
-# {term}`Gliomas <glioma>` come from the glial cells that feed and insulate neurons. They have no capsule: cells wander into the brain around them. The world health organisation grades them I to IV; I and II are called low, III and IV high grade, and IV, the glioblastoma, is
+# {term}`Gliomas <glioma>` come from the glial cells that feed and insulate neurons. They have no capsule: cells wander into the brain around them. The World Health Organization grades them I to IV; I and II are called low, III and IV high grade, and IV, the glioblastoma, is
 # the most frequent malignant tumour of the brain (thesis, section 2.3 {cite}`thesis`). What images show are three parts:
 #
 # - {term}`oedema`: water in the tissue around the tumour, with tumour cells in it. White matter, whose fibres part easily, takes it up; the cortex is mostly spared. So it has fingers.
@@ -399,7 +399,7 @@ run.record("lesions_speed_ratio", fast / slow, low=2.5, high=2.8, digits=2)
 
 # %% [markdown]
 # The front reaches {glue:text}`lesions_speed_high` a year of the {glue:text}`lesions_speed_theory` that the formula gives, and approaches it from below, ever more slowly {cite}`bramson1983`. The low-grade one makes {glue:text}`lesions_speed_low` a year: in patients the mean *diameter* of such
-# tumours grew by about 4 mm a year {cite}`mandonnet2003`, which is 2 mm on each side, and our numbers were chosen to fit. Both rates count the same: four times the division or four times the wandering doubles the speed. In grey matter it is slower by {glue:text}`lesions_speed_ratio`, about $\sqrt 7$.
+# tumours grew by about 4 mm a year {cite}`mandonnet2003`, which is 2 mm on each side, and our numbers were chosen to fit. Both rates count the same: four times the division or four times the wandering doubles the speed. In grey matter it is slower by a factor of {glue:text}`lesions_speed_ratio`, about $\sqrt 7$.
 #
 # In the head there is no even tissue. Fluid, dura and bone stop cells, and the tumour pushes the brain aside ({term}`mass effect`). Let the high-grade one grow, day by day:
 
@@ -479,7 +479,7 @@ run.record(
 # | intraparenchymal | in the tissue of the brain | an uneven ball with a rim of oedema, deep after high blood pressure |
 # | intraventricular | in the ventricles | sinks to the back of a lying patient: a level |
 #
-# The first two are *extra-axial*, outside the brain; they push it as a whole. Fresh blood does not enhance, it is dense by itself: clotting presses out serum and leaves protein.
+# The first two are *extra-axial*, outside the brain; they push it as a whole. Fresh blood needs no contrast agent: it is dense by itself, for clotting presses out serum and leaves protein.
 #
 # **Predict.** In the brain window, 0 to 80 HU, can you tell a thin crescent of blood from the bone that it lies on? Which window would part them, and which one shows a fracture?
 
@@ -616,8 +616,8 @@ for name, (low, high) in bands.items():
     run.record(f"lesions_ratio_{name}_half", interval.half, low=0.001, high=0.4, digits=2)
 
 # %% [markdown]
-# In FLAIR plaques have {glue:text}`lesions_ratio_FLAIR` ± {glue:text}`lesions_ratio_FLAIR_half` times the signal of white matter, in T2 {glue:text}`lesions_ratio_T2` ± {glue:text}`lesions_ratio_T2_half`, in T1 {glue:text}`lesions_ratio_T1` ± {glue:text}`lesions_ratio_T1_half` and in a density-weighted image {glue:text}`lesions_ratio_PD` ± {glue:text}`lesions_ratio_PD_half` (mean and 95 % interval over the synthetic people). All are nearer to 1 than
-# the pure plaque of the table: voxels at the border hold white matter too, and a small plaque is all border. T2 has the largest ratio, and yet plaques are looked for in FLAIR. Those beside a ventricle are the reason: in T2 they melt into the white fluid.
+# In FLAIR plaques have {glue:text}`lesions_ratio_FLAIR` ± {glue:text}`lesions_ratio_FLAIR_half` times the signal of white matter, in T2 {glue:text}`lesions_ratio_T2` ± {glue:text}`lesions_ratio_T2_half`, in T1 {glue:text}`lesions_ratio_T1` ± {glue:text}`lesions_ratio_T1_half` and in a density-weighted image {glue:text}`lesions_ratio_PD` ± {glue:text}`lesions_ratio_PD_half` (mean and 95 % interval over the synthetic people). In FLAIR, T2 and T1 that is nearer to 1 than
+# the pure plaque of the first table: voxels at the border hold white matter too, and a small plaque is all border. T2 has the largest ratio, and yet plaques are looked for in FLAIR. Those beside a ventricle are the reason: in T2 they melt into the white fluid.
 #
 # ## Every cohort at a glance
 #
@@ -913,7 +913,7 @@ show(
 )
 
 # %% [markdown]
-# The Dice falls from {glue:text}`lesions_fresh` to {glue:text}`lesions_aged`. The blood is still there, and it still pushes: furrows on that side are gone, the ventricle is narrow, the midline is moved. That is how a reader finds an *isodense* subdural haematoma: not by its grey, but by what it does to its neighbours. No threshold can, whatever its
+# The Dice falls from {glue:text}`lesions_fresh` to {glue:text}`lesions_aged`. The blood is still there, and it still pushes: furrows on that side are gone, and the ventricles have moved to the other side. That is how a reader finds an *isodense* subdural haematoma: not by its grey, but by what it does to its neighbours. No threshold can, whatever its
 # value; a network with a large field of view might. Set `aged_blood_hu = 15`, as low as some become, and the crescent is dark: now a threshold from *below* would find it, together with all other fluid.
 #
 # In T1ce the same threshold marks the rim and the vessels alike. In the high grade {glue:text}`lesions_false_high` of the marked voxels of the slice are no tumour, in the low grade {glue:text}`lesions_false_low`, since nothing enhances. A Dice of an empty truth is 0 if one voxel is marked and undefined if none is, so challenges have to say what they do with such
@@ -937,8 +937,8 @@ show(
 # </details>
 # <details class="solution"><summary>Solution</summary>
 #
-# The speed is $2\sqrt{150} = 24.5$ mm a year, so 4.0 mm in 60 days: from 20 to 24 mm, and the volume by $(24/20)^3 = 1.73$, plus 73 %. The 5.2 mm to the doubled volume take 78 days. The low-grade one has $2\sqrt{0.99} = 2.0$ mm a year and takes 2.6 years. Both
-# are upper limits in a head, as the text measured.
+# The speed is $2\sqrt{150} = 24.5$ mm a year, so 4.0 mm in 60 days: from 20 to 24 mm, and the volume by $(24/20)^3 = 1.73$, plus 73 %. The 5.2 mm to the doubled volume take 78 days. The low-grade one has $2\sqrt{0.99} = 2.0$ mm a year and takes 2.6 years. In
+# a head fronts are slower, as the text measured, so all of it takes longer.
 #
 # </details>
 #
