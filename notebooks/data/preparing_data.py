@@ -165,7 +165,7 @@ for n in range(number):
 show(
     figure,
     caption="Synthetic people from as many synthetic scanners. Above: as they come, all in one window. Below: skull off, bias out, turned to one pose, scaled between two percentiles, again in one window.",
-    alt="Above tilted head slices, of which one is almost black and another saturated; below brains in the same pose and the same greys",
+    alt="Above tilted head slices, of which one is dark and another saturated; below brains in the same pose and the same greys",
 )
 
 # %% [markdown]
@@ -505,10 +505,9 @@ print(dict(again.facts))
 # %% tags=["hide-input"]
 white = float(even[1, 0].data[0][pure[1]["white"]].mean())
 figure, axes = plt.subplots(2, 2, figsize=(5.2, 6.0))
-draw(axes.flat[0], sample.image.data[0], (0, 1.6 * white), "as it was")
-for ax, number in zip(axes.flat[1:], (7, 8, 9), strict=True):
-    other = augmentation(sample, number)
-    draw(ax, other.image.data[0], (0, 1.6 * white), f"seed {number}")
+for ax, number in zip(axes.flat, (None, 7, 8, 9), strict=True):
+    other = sample if number is None else augmentation(sample, number)
+    draw(ax, other.image.data[0], (0, 1.6 * white), f"seed {number}" if number else "as it was")
     slices.draw_mask(ax, other.label, index=middle, spacing=(MM,) * 3, opacity=0.5)
 show(
     figure,
@@ -523,7 +522,7 @@ for key, share, low in (("law", np.mean(dark, 0)[0], 65), ("broken", np.mean(dar
 run.record("prep_broken_dice", np.mean([dice(one.label > 0, other.label > 0) for one, other in pairs]), low=0, high=0.6, digits=2)  # fmt: skip
 
 # %% [markdown]
-# Mind the facts, too: `Flip` exchanges `bleeding_left` and `bleeding_right`. Did the label stay on the ventricles? In T1 they are dark: {glue:text}`prep_law` of the labelled voxels are darker than 85 % of grey matter. With a draw of its own for the label it would be {glue:text}`prep_broken`, and the two labels overlap with a Dice of {glue:text}`prep_broken_dice`. Nothing crashes. The shapes fit and the loss goes down, more slowly. This one number, computed now and then, catches it.
+# Mind the facts, too: `Flip` exchanges `bleeding_left` and `bleeding_right`. Did the label stay on the ventricles? In T1 they are dark: {glue:text}`prep_law` of the labelled voxels are darker than 85 % of grey matter. With a draw of its own for the label it would be {glue:text}`prep_broken`, and the two labels overlap with a Dice of {glue:text}`prep_broken_dice`. Nothing crashes: the shapes fit, and a loss can be computed. This one number, looked at now and then, catches it.
 #
 # Which augmentation is right is a question of physics: could a scanner, or another patient, have made this image with this answer?
 #
