@@ -117,7 +117,7 @@ def hausdorff_distance_95(
     """The Hausdorff distance without the farthest 5 % of the surface, mm, (batch..., labels) float64.
 
     percentile: 0 to 100, another one than 95. rule: "directed" takes the percentile of each direction and of both the
-    larger (MONAI, Metrics Reloaded); "pooled" takes it of all distances together (medpy), which is never more. Other
+    larger (MONAI, Metrics Reloaded); "pooled" takes it of all distances together (medpy), which is rarely more. Other
     arguments: see the file.
     """
     number(percentile, "percentile", 0, 100)
