@@ -6,8 +6,8 @@ array nothing is. Distances run between centres of voxels. All measures take the
 prediction, reference, labels, batch_dims: as in `overlap`; two or three axes of space. spacing: the edge of a voxel in
 mm, one for all axes or one for each. border: which neighbours count, "faces" (6 of them in space, as nearly everybody
 does) or "corners" (all 26). both_empty, one_empty: what stands where there is no surface in both, or in one. A
-distance that does not exist is NaN or infinite rather than 0. Raises ValueError as `overlap` does, and for a spacing
-that is not above 0.
+distance that does not exist is NaN or infinite rather than 0, a share of surfaces NaN or 0. Raises ValueError as
+`overlap` does, and for a spacing that is not above 0.
 
 Speed: both masks are cropped to what they cover together; a k-d tree of one border is asked only for those voxels of
 the other that do not lie in it, as all others are at distance 0. Work grows with the surface, not with the volume.
@@ -16,6 +16,7 @@ the other that do not lie in it, as all others are at distance 0. Work grows wit
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -28,6 +29,15 @@ from medlab.metrics.mask_pairs import Array, as_pair
 Spacing = float | Sequence[float]
 BORDERS = ("faces", "corners")
 RULES = ("directed", "pooled")
+
+
+class Choices(TypedDict, total=False):
+    """What all measures of this file can be told by name; see the file's own text."""
+
+    batch_dims: int
+    border: str
+    both_empty: float
+    one_empty: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,27 +88,13 @@ def hausdorff_distance(
     reference: Array,
     spacing: Spacing = 1.0,
     labels: Sequence[int] | None = None,
-    *,
-    batch_dims: int = 0,
-    border: str = "faces",
-    both_empty: float = math.nan,
-    one_empty: float = math.inf,
+    **choices: Unpack[Choices],
 ) -> Tensor:
     """The largest distance from one surface to the other (thesis eq. 5.22), mm, (batch..., labels) float64.
 
     One voxel can decide it: see `hausdorff_distance_95`. Arguments: see the file.
     """
-    return _each(
-        lambda found: found.percentile(100),
-        prediction,
-        reference,
-        spacing,
-        labels,
-        batch_dims,
-        border,
-        both_empty,
-        one_empty,
-    )
+    return _each(lambda found: found.percentile(100), prediction, reference, spacing, labels, **choices)
 
 
 def hausdorff_distance_95(
@@ -109,10 +105,7 @@ def hausdorff_distance_95(
     *,
     percentile: float = 95.0,
     rule: str = "directed",
-    batch_dims: int = 0,
-    border: str = "faces",
-    both_empty: float = math.nan,
-    one_empty: float = math.inf,
+    **choices: Unpack[Choices],
 ) -> Tensor:
     """The Hausdorff distance without the farthest 5 % of the surface, mm, (batch..., labels) float64.
 
@@ -122,17 +115,7 @@ def hausdorff_distance_95(
     """
     number(percentile, "percentile", 0, 100)
     _one_of(rule, RULES, "rule")
-    return _each(
-        lambda found: found.percentile(percentile, rule),
-        prediction,
-        reference,
-        spacing,
-        labels,
-        batch_dims,
-        border,
-        both_empty,
-        one_empty,
-    )
+    return _each(lambda found: found.percentile(percentile, rule), prediction, reference, spacing, labels, **choices)
 
 
 def average_surface_distance(
@@ -142,10 +125,7 @@ def average_surface_distance(
     labels: Sequence[int] | None = None,
     *,
     rule: str = "pooled",
-    batch_dims: int = 0,
-    border: str = "faces",
-    both_empty: float = math.nan,
-    one_empty: float = math.inf,
+    **choices: Unpack[Choices],
 ) -> Tensor:
     """The mean distance between the surfaces, mm, (batch..., labels) float64.
 
@@ -154,17 +134,7 @@ def average_surface_distance(
     arguments: see the file.
     """
     _one_of(rule, RULES, "rule")
-    return _each(
-        lambda found: found.average(rule),
-        prediction,
-        reference,
-        spacing,
-        labels,
-        batch_dims,
-        border,
-        both_empty,
-        one_empty,
-    )
+    return _each(lambda found: found.average(rule), prediction, reference, spacing, labels, **choices)
 
 
 def normalized_surface_dice(
@@ -174,10 +144,7 @@ def normalized_surface_dice(
     labels: Sequence[int] | None = None,
     *,
     tolerance_mm: float = 1.0,
-    batch_dims: int = 0,
-    border: str = "faces",
-    both_empty: float = math.nan,
-    one_empty: float = 0.0,
+    **choices: Unpack[Choices],
 ) -> Tensor:
     """The share of both surfaces within a tolerance of the other (Nikolov et al. 2018), 0 to 1, (batch..., labels).
 
@@ -186,15 +153,7 @@ def normalized_surface_dice(
     """
     number(tolerance_mm, "tolerance_mm", 0)
     return _each(
-        lambda found: found.within(tolerance_mm),
-        prediction,
-        reference,
-        spacing,
-        labels,
-        batch_dims,
-        border,
-        both_empty,
-        one_empty,
+        lambda found: found.within(tolerance_mm), prediction, reference, spacing, labels, **{"one_empty": 0.0} | choices
     )
 
 
@@ -204,10 +163,11 @@ def _each(
     reference: Array,
     spacing: Spacing,
     labels: Sequence[int] | None,
-    batch_dims: int,
-    border: str,
-    both_empty: float,
-    one_empty: float,
+    *,
+    batch_dims: int = 0,
+    border: str = "faces",
+    both_empty: float = math.nan,
+    one_empty: float = math.inf,
 ) -> Tensor:
     """A measure of every sample and label, (batch..., labels) float64."""
     ours, truth = as_pair(prediction, reference, labels, batch_dims)
