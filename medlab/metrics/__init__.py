@@ -20,8 +20,8 @@ from medlab.metrics.surface import (
     hausdorff_distance,
     hausdorff_distance_95,
     normalized_surface_dice,
-    surface_distances,
 )
+from medlab.metrics.surface_distances import surface_distances
 
 __all__ = [
     "Interval",

@@ -14,8 +14,8 @@ from medlab.metrics.surface import (
     hausdorff_distance,
     hausdorff_distance_95,
     normalized_surface_dice,
-    surface_distances,
 )
+from medlab.metrics.surface_distances import surface_distances
 
 
 def cube(corner, edge, shape=(24, 24, 24)):
