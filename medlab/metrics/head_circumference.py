@@ -28,7 +28,7 @@ def head_circumference_cm(
     spacing: float | Sequence[float] = 1.0,
     *,
     plane: str = "largest",
-    max_tilt_degrees: float = 30.0,
+    max_tilt_degrees: float = 10.0,
     hull: bool = True,
 ) -> float:
     """The length in cm of the outer contour of a head, or of a brain, in the plane in which it is longest.
@@ -36,11 +36,12 @@ def head_circumference_cm(
     head: (X, Y, Z), bool or numbers from 0 to 1, the head's share of each voxel; its largest connected piece is
     measured. Where the head leaves the array, the array's edge is its contour. spacing: the edge of a voxel in mm, one
     for all axes or one for each. plane: "largest" searches all planes whose normal is at most max_tilt_degrees away
-    from the last axis. A tape lies over brow and occiput, rarely in an exact axial plane; but without a limit the
-    longest outline of a head with a face is sagittal. 90 is no limit (for a brain, or a phantom). "axial" takes the
-    longest of the axial slices, faster and reproducible where heads are aligned. hull: the perimeter of the contour's
-    convex hull, as a tape lies straight over hollows (the default: that is what growth charts are made of), or of the
-    contour itself without holes (False), which also counts folds and noise.
+    from the last axis, since a tape lies over brow and occiput, rarely in an exact axial plane. With more freedom the
+    plane finds nose and chin: synthetic neonates, who have a true circumference, come out within 0.5 % at 10 degrees
+    and up to 4 % too large at 30. 90 is no limit, for a brain or a phantom. "axial" takes the longest of the axial
+    slices: faster, and as good where heads are aligned. hull: the perimeter of the contour's convex hull, as a tape
+    lies straight over hollows (the default: growth charts are made of tapes), or of the contour itself without holes
+    (False), which also counts folds and noise.
     Source: clinical practice and thesis 000, chapter 8, which reports the measure without a definition. On digital
     ellipsoids of 1 mm voxels it is right to 0.5 %. Raises ValueError for other shapes and values, and without a head.
     """
