@@ -2,8 +2,8 @@
 
     python benchmarks/surface_definitions.py [--json data/results/benchmarks/surface_definitions.json]
 
-Nothing is timed. Every program that is installed is asked; one that is not is left out. Rows of the programs in `EARLIER`
-were measured in November 2026 with the versions named there, and are repeated as they were found.
+Nothing is timed. Every program that is installed is asked; one that is not is left out. The rows in `EARLIER` were
+measured in November 2026 with the versions named there, and are repeated as they were found.
 """
 
 from importlib.metadata import version
