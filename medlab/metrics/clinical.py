@@ -33,8 +33,8 @@ def lesion_contrast_ratio(
 ) -> Tensor:
     """The mean intensity of lesions over that of a reference region, (batch...); 1 where lesions do not show.
 
-    Thesis 004, section 6.5, for FLAIR and normal-appearing white matter, after Wei et al. (Med. Image Anal. 58, 2019);
-    its Ratio 1 is the mean of this over subjects. image: (batch..., X, Y[, Z]), on a scale whose 0 means no signal: a
+    Thesis 004, section 6.5, for FLAIR and normal-appearing white matter, after Wei et al. (J. Med. Imaging 6, 2019):
+    their Ratio 1 is the mean of this over subjects. image: (batch..., X, Y[, Z]), on a scale whose 0 means no signal: a
     shifted one, such as z-scores, changes the ratio. lesion, reference_region: masks of the image's shape or its space.
     Raises ValueError for an empty mask, for masks that share voxels, and for a reference region whose mean is not
     above 0.
