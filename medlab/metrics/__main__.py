@@ -163,12 +163,17 @@ def _parser() -> argparse.ArgumentParser:
         choices=RULES,
         help="how two directions make one number (default: directed for the percentile, pooled for the mean)",
     )
-    add("--border", choices=BORDERS, default=defaults.border, help="what a surface is (default %(default)s)")
+    add(
+        "--border",
+        choices=BORDERS,
+        default=defaults.border,
+        help="voxels with a free face, or corner, or all voxels (default %(default)s)",
+    )
     add(
         "--weighting",
         choices=WEIGHTINGS,
         default=defaults.weighting,
-        help="what its points count (default %(default)s)",
+        help="each counts once, or by its area (default %(default)s)",
     )
     add("--empty", type=_empty, metavar="{nan,0,1}", help="what stands for a structure that neither has (default nan)")
     add("--lesions", action="store_true", help="count lesions found and false alarms, too")

@@ -239,5 +239,6 @@ def _undefined(rows: list[Row], pairs: int) -> list[str]:
         why = "nothing to judge, 0 / 0" if word == "undefined" else "one of the two is empty"
         why = "the images are equal" if names == ["psnr_db"] else why
         out = f"; left out of the mean{'s' * (len(names) > 1)}" if averaged else ""
+        out += ", too good without them" if out and word == "infinite" and names != ["psnr_db"] else ""
         said.append(f"{word.capitalize()}{at} ({why}): {listed}{out}.")
     return said

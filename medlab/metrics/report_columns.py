@@ -136,11 +136,14 @@ def measures(options: Options) -> list[Measure]:
     ]
     for content, unit in (("volume", "ml"), ("area", "mm2")):
         found += [
-            Measure(f"prediction_{content}_{unit}", "volume", 3, f"{content} of the prediction, {unit}"),
-            Measure(f"reference_{content}_{unit}", "volume", 3, f"{content} of the reference, {unit}"),
-            Measure(f"{content}_difference_{unit}", "volume", 3, f"prediction minus reference, {unit}"),
+            Measure(f"prediction_{content}_{unit}", "volume", 3, f"{content} of the prediction"),
+            Measure(f"reference_{content}_{unit}", "volume", 3, f"{content} of the reference"),
+            Measure(
+                f"{content}_difference_{unit}", "volume", 3, f"{content} of the prediction minus that of the reference"
+            ),
         ]
-    found += [Measure(name, "voxels", 0, f"voxels, {name.replace('_', ' ')}") for name in Counts._fields]
+    where = ("in both", "in the prediction alone", "in the reference alone", "in neither")
+    found += [Measure(name, "voxels", 0, f"voxels {at}") for name, at in zip(Counts._fields, where, strict=True)]
     found += [
         Measure("hausdorff_distance_mm", "surface", 3, "largest distance from one surface to the other"),
         Measure(f"hausdorff_distance_{percent}_mm", "surface", 3, f"what {percent} % of the surface does not exceed"),

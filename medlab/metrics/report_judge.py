@@ -96,7 +96,7 @@ def _structures(
         ours, truth = ours[box], truth[box]
     rows = {}
     for label in labels:
-        one, other = ((image if image.dtype == torch.bool else image == label) for image in (ours, truth))
+        one, other = ours == label, truth == label
         c = counts(one, other)
         c = c._replace(true_negative=voxels - c.true_positive - c.false_positive - c.false_negative)
         rows[label] = of_structure(c, surface.distances(one.numpy(), other.numpy()), pair.content, pair.flat, options)
@@ -123,7 +123,8 @@ def _whole(image: Tensor) -> Tensor:
     """Whole numbers in the smallest type that holds them."""
     if image.dtype in (torch.bool, torch.uint8):
         return image
-    return image.to(torch.uint8 if image.max() < 256 else torch.int32)
+    most = float(image.max())
+    return image.to(torch.uint8 if most < 2**8 else torch.int32 if most < 2**31 else torch.int64)
 
 
 def _check(kind: str, both: tuple[Values, Values], names: tuple[str, str]) -> None:

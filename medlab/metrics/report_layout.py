@@ -78,16 +78,19 @@ def _lying(rows: Sequence[Row], summary: Sequence[Summary], measures: Sequence[M
     lines = [["pair", *(["structure"] if named else []), *(one.name for one in measures)]]
     for row in rows:
         cells = [_shown(row.values.get(one.name), one) for one in measures]
-        lines.append([row.pair, *([row.structure] if named else []), *cells])
+        if any(cells):
+            lines.append([row.pair, *([row.structure] if named else []), *cells])
     for structure in dict.fromkeys(one.structure for one in summary):
         mine = {one.measure: one for one in summary if one.structure == structure}
         if not any(one.name in mine for one in measures):
             continue
-        for title, field in (("mean", "mean"), ("± (95 %)", "half"), ("pairs counted", "count")):
-            cells = []
-            for one in measures:
-                value = getattr(mine[one.name], field) if one.name in mine else None
-                cells.append(str(value) if field == "count" and value is not None else _shown(value, one, mean=True))
+        left_out = any(mine[one.name].left_out for one in measures if one.name in mine)
+        for title, field in (
+            ("mean", "mean"),
+            ("± (95 %)", "half"),
+            *([("pairs counted", "count")] if left_out else []),
+        ):
+            cells = (_averaged(mine[one.name], field, one) if one.name in mine else "" for one in measures)
             lines.append([title, *([structure] if named else []), *cells])
     return _aligned(lines, left={0, 1} if named else {0})
 
@@ -103,16 +106,24 @@ def _aligned(lines: list[list[str]], left: Iterable[int]) -> str:
     )
 
 
-def _shown(value: float | None, measure: Measure, mean: bool = False) -> str:
+def _shown(value: float | None, measure: Measure) -> str:
     if value is None:
         return ""
     if math.isnan(value):
-        return "-" if mean else "undefined"
+        return "undefined"
     if math.isinf(value):
         return "infinite" if value > 0 else "-infinite"
-    if measure.digits is None:
-        return f"{value:.4g}"
-    return f"{value:.{measure.digits + (mean and measure.digits == 0)}f}"
+    return f"{value:.4g}" if measure.digits is None else f"{value:.{measure.digits}f}"
+
+
+def _averaged(summary: Summary, field: str, measure: Measure) -> str:
+    """A mean of whole numbers has a digit more than they; an interval that does not exist is a dash."""
+    value = getattr(summary, field)
+    if field == "count":
+        return str(value)
+    if math.isnan(value):
+        return "-"
+    return _shown(value, measure._replace(digits=1) if measure.digits == 0 else measure)
 
 
 def _full(value: float | None) -> str:

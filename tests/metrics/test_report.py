@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydicom.data import get_testdata_file
 
 from medlab import metrics
 from medlab.data import Volume, save_volume, to_canonical
@@ -282,6 +284,15 @@ def test_two_folders_are_paired_by_name(tmp_path):
     assert [row.values for row in listed.rows] == [pytest.approx(row.values) for row in report.rows[:2]]
 
 
+def test_a_folder_of_slices_is_one_image(tmp_path):
+    slices = Path(get_testdata_file("CT_small.dcm")).read_bytes()
+    (tmp_path / "series").mkdir()
+    (tmp_path / "series" / "1.dcm").write_bytes(slices)
+    report = evaluate(tmp_path / "series", tmp_path / "series", data_range=2000)
+    assert report.kind == "image" and report.value("mae") == 0 and report.value("psnr_db") == math.inf
+    assert "Infinite (the images are equal): psnr_db." in report.notes
+
+
 def test_pairs_are_judged_as_one_kind():
     only_one = (random_labels(0) == 1).astype(int)
     report = evaluate([random_labels(1), only_one], [random_labels(2), only_one], spacing=1, empty=1)
@@ -302,6 +313,12 @@ def test_what_looks_like_what():
     assert evaluate(few, few[::-1], data_range=4).kind == "image"
     assert evaluate(few, few[::-1], kind="image").kind == "image"
     assert evaluate(TRUTH, random_labels(0, TRUTH.shape)).kind == "labels"
+    mixed = evaluate(few == 1, few, spacing=1, labels=[1, 2, 3])
+    assert [mixed.value("dice", f"label {n}") for n in (1, 2, 3)] == [1, 0, 0], "a mask of bool holds label 1 alone"
+    huge = few.astype(np.int64) * 2**33
+    assert evaluate(huge, huge[::-1], labels=[2**33], spacing=1).rows[0].values == pytest.approx(
+        evaluate(few, few[::-1], labels=[1], spacing=1).rows[0].values
+    )
     assert evaluate(TRUTH, TRUTH * 1.0, kind="probability").value("brier_score") == 0
 
 
@@ -358,7 +375,9 @@ def test_the_table_is_aligned():
     assert lines[0].index("0.6000") + 6 == lines[1].index("0.0000") + 6
     several = str(evaluate([OURS, TRUTH], [TRUTH, TRUTH], spacing=SPACING))
     heads = next(line for line in several.splitlines() if "dice" in line)
-    assert heads.startswith("pair") and "mean" in several and "± (95 %)" in several and "pairs counted" in several
+    assert heads.startswith("pair") and "mean" in several and "± (95 %)" in several
+    assert "pairs counted" not in several
+    assert "pairs counted" in str(evaluate([OURS, TRUTH], [TRUTH * 0, TRUTH], spacing=SPACING))
     row = next(line for line in several.splitlines() if line.startswith("1 "))
     assert row[: heads.index("dice") + 4].endswith("0.7500")
 
