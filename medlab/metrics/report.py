@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from medlab.metrics.agreement import mean_interval
-from medlab.metrics.report_columns import Measure, Options, Row, Summary, measures
+from medlab.metrics.report_columns import MEAN, Measure, Options, Row, Summary, measures
 from medlab.metrics.report_inputs import Source, Sources, paired, read
 from medlab.metrics.report_judge import WHOLE, Judged, absent, judge
 from medlab.metrics.report_layout import as_csv, as_json, as_table
 
-MEAN = "mean of labels"
 KIND_NAMES = {
     "mask": "masks",
     "labels": "label maps",

@@ -22,6 +22,7 @@ from medlab.metrics.overlap import (
 from medlab.metrics.report_kinds import KINDS
 from medlab.metrics.surface_distances import BORDERS, RULES, WEIGHTINGS, one_of
 
+MEAN = "mean of labels"  # the structure that all labels make together
 REFERENCE = "reference"  # the data range that is each reference's own
 OVERLAP = (dice, iou, precision, recall, specificity, accuracy, volume_similarity, signed_volume_difference)
 DEFINED_WHEN_EMPTY = (specificity, accuracy)
@@ -91,6 +92,9 @@ class Options:
         if self.names is not None and (self.labels is None or len(self.names) != len(self.labels)):
             labels = "no labels" if self.labels is None else f"{len(self.labels)} labels"
             raise ValueError(f"names holds {len(self.names)} for {labels}, expected one for each of labels")
+        taken = [] if self.names is None else [*self.names, MEAN]
+        if len(set(taken)) < len(taken):
+            raise ValueError(f"names is {list(self.names)!r}, expected each once, and none of them {MEAN!r}")
         if self.data_range not in (None, REFERENCE):
             number(self.data_range, "data_range", 0, above=True)
         number(self.threshold, "threshold", 0, 1)

@@ -122,9 +122,17 @@ def _lists(prediction, reference, mask) -> Iterator[Sources]:
     masks = mask if isinstance(mask, list | tuple) else [mask] * len(prediction)
     if len(masks) != len(prediction):
         raise ValueError(f"mask holds {len(masks)}, expected one, or one for each of {len(prediction)} pairs")
-    for n, (ours, truth, inside) in enumerate(zip(prediction, reference, masks, strict=True)):
-        path = isinstance(ours, str | os.PathLike)
-        yield Sources(_stem(Path(ours)) if path else str(n + 1), ours, truth, inside)
+    for name, ours, truth, inside in zip(_names(prediction), prediction, reference, masks, strict=True):
+        yield Sources(name, ours, truth, inside)
+
+
+def _names(sources: Sequence[Source]) -> list[str]:
+    """A name for each, none of them twice: of files without folder and ending, or with them, else numbers."""
+    numbers = [str(n + 1) for n in range(len(sources))]
+    if not all(isinstance(source, str | os.PathLike) for source in sources):
+        return numbers
+    tries = [_stem(Path(source)) for source in sources], [str(source) for source in sources], numbers
+    return next(names for names in tries if len(set(names)) == len(names))
 
 
 def _folders(prediction: Path, reference: Path, mask: Source | None) -> Iterator[Sources]:

@@ -279,6 +279,10 @@ def test_two_folders_are_paired_by_name(tmp_path):
     distance = found["hausdorff_distance_mm"]
     assert (distance.mean, distance.count, distance.left_out) == (0.5, 2, 1), "an infinite distance is in no mean"
     assert any(note.startswith("Infinite for c (one of the two is empty)") for note in report.notes)
+    one, other = tmp_path / "ours" / "a.nii.gz", tmp_path / "truth" / "a.nii.gz"
+    assert evaluate([one, tmp_path / "ours" / "b.nii.gz"], [other, other]).pairs == ["a", "b"]
+    assert evaluate([one, other], [other, other]).pairs == [str(one), str(other)], "one name would hide a pair"
+    assert evaluate([one, one], [other, other]).pairs == ["1", "2"]
     listed = evaluate([OURS, TRUTH], [TRUTH, TRUTH], spacing=SPACING)
     assert listed.pairs == ["1", "2"]
     assert [row.values for row in listed.rows] == [pytest.approx(row.values) for row in report.rows[:2]]
@@ -429,6 +433,7 @@ SHEARED = AFFINE + np.eye(4)[[0]].T @ np.array([[0, 0, 0.5, 0]])
         ),
         ((OURS, TRUTH), {"names": ["a"]}, "names holds 1 for no labels, expected one for each of labels"),
         ((OURS, TRUTH), {"names": ["a", "b"], "labels": [1]}, "names holds 2 for 1 labels"),
+        ((OURS, TRUTH), {"names": ["a", "a"], "labels": [1, 2]}, r"names is \['a', 'a'\], expected each once"),
         ((OURS * 0, TRUTH * 0), {"kind": "labels"}, "prediction and reference hold 0 alone, expected labels"),
         ((OURS, TRUTH), {"kind": "masks"}, "kind is 'masks', expected one of auto, mask, labels, probability, image"),
         ((OURS, TRUTH), {"empty": 0.5}, r"empty is 0\.5, expected nan, 0 or 1"),
