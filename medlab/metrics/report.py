@@ -34,11 +34,12 @@ class Report:
 
     @property
     def pairs(self) -> list[str]:
+        """Their names, from those of files or by number; one empty name where there is but one pair."""
         return list(dict.fromkeys(row.pair for row in self.rows))
 
     @property
     def structures(self) -> list[str]:
-        """ "" where there is but one; for label maps the labels, and the mean of them last."""
+        """The labels or their names, and the mean of them last; one empty name where there are no labels."""
         return list(dict.fromkeys(row.structure for row in self.rows))
 
     def value(self, measure: str, structure: str | None = None, pair: str | None = None) -> float:
@@ -116,7 +117,7 @@ def evaluate(
     masks; few whole numbers of 0 or more label maps. Masks and label maps get overlap, volumes, counts and surface
     distances, probabilities that at a threshold and measures of the map, images errors and similarities.
     labels: which are judged one by one, with names for them; without, all that either map holds. One that is nowhere is
-    refused, unless `empty` says what stands for it.
+    refused, unless `empty` says what stands for it. Values that do not exist are left out of means, and notes say which.
     mask: a file, folder, volume or array of 0 and 1: only voxels in it are judged. spacing: mm, for arrays only.
     data_range: the span of values of the modality, which PSNR and SSIM need, or "reference": each reference's own, in
     the mask, which makes values of different pairs hard to compare. It is not guessed: without it those are left out.
