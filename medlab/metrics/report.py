@@ -117,7 +117,7 @@ def evaluate(
     masks; few whole numbers of 0 or more label maps. Masks and label maps get overlap, volumes, counts and surface
     distances, probabilities that at a threshold and measures of the map, images errors and similarities.
     labels: which are judged one by one, with names for them; without, all that either map holds. One that is nowhere is
-    refused, unless `empty` says what stands for it. Values that do not exist are left out of means, and notes say which.
+    refused, unless `empty` says what stands for it. Values that do not exist are left out of means; notes say which.
     mask: a file, folder, volume or array of 0 and 1: only voxels in it are judged. spacing: mm, for arrays only.
     data_range: the span of values of the modality, which PSNR and SSIM need, or "reference": each reference's own, in
     the mask, which makes values of different pairs hard to compare. It is not guessed: without it those are left out.
