@@ -42,9 +42,13 @@ class FrocCurve(NamedTuple):
     thresholds: np.ndarray
 
     def sensitivity_at(self, rates: float | Sequence[float]) -> np.ndarray:
-        """The highest sensitivity with at most so many false alarms a scan; 0 where no threshold gives so few."""
+        """The sensitivity reached before there are more than so many false alarms a scan; 0 where that is at once.
+
+        False alarms are those of this or any higher threshold: further down all candidates merge into one, which finds
+        everything and alarms nowhere.
+        """
         rates = np.atleast_1d(np.asarray(rates, dtype=np.float64))
-        allowed = self.false_alarms_per_scan[None] <= rates[:, None]
+        allowed = np.maximum.accumulate(self.false_alarms_per_scan)[None] <= rates[:, None]
         return np.where(allowed, self.sensitivity[None], 0.0).max(1, initial=0.0)
 
     def mean_sensitivity(self, rates: Sequence[float] = RATES) -> float:

@@ -35,6 +35,15 @@ def test_froc_by_hand():
     assert own.mean_sensitivity() == curve.mean_sensitivity(), "sensitivity changes at the lesions' own maxima alone"
 
 
+def test_one_candidate_as_large_as_the_scan_is_no_feat():
+    image = np.random.default_rng(0).random((30, 30))
+    truth = np.zeros((30, 30), bool)
+    truth[20, 20], image[20, 20] = True, 0.0
+    curve = froc([image], [truth], thresholds=np.linspace(0, 1, 21))
+    assert curve.sensitivity[-1] == 1 and curve.false_alarms_per_scan[-1] == 0
+    assert curve.sensitivity_at(1) == 0
+
+
 def test_counts_by_hand():
     (image, _), (truth, _) = two_scans()
     assert lesion_counts(image > 0.2, truth) == LesionCounts(2, 2, 2)
