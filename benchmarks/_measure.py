@@ -15,7 +15,21 @@ import torch
 
 import medlab
 
-LIBRARIES = ("numpy", "scipy", "xraydb", "scikit-image", "astra-toolbox", "deepinv", "sigpy", "spekpy")
+LIBRARIES = (
+    "numpy",
+    "scipy",
+    "xraydb",
+    "scikit-image",
+    "astra-toolbox",
+    "deepinv",
+    "sigpy",
+    "spekpy",
+    "monai",
+    "SimpleITK",
+    "surface-distance",
+    "pytorch-msssim",
+    "torchmetrics",
+)
 
 
 def in_turns(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
