@@ -2,22 +2,23 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
 
 def whole(value: object, name: str, least: int = 1, most: int | None = None) -> int:
     """A whole number from least to most."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least or (most is not None and value > most):
+    good = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not good or value < least or (most is not None and value > most):
         span = f"of at least {least}" if most is None else f"from {least} to {most}"
         raise ValueError(f"{name} is {value!r}, expected a whole number {span}")
-    return value
+    return int(value)
 
 
 def number(value: object, name: str, least: float, most: float = math.inf, *, above: bool = False) -> float:
     """A finite number from least (not itself, where above) to most."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or value < least or (above and value == least) or value > most:
+    if not _is_finite_number(value) or value < least or (above and value == least) or value > most:
         low = f"above {least:g}" if above else f"of at least {least:g}"
         span = low if most == math.inf else f"{low} and at most {most:g}"
         raise ValueError(f"{name} is {value!r}, expected a number {span}")
@@ -26,9 +27,18 @@ def number(value: object, name: str, least: float, most: float = math.inf, *, ab
 
 def as_length(value: object, name: str) -> float:
     """A finite length in mm above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
+    if not _is_finite_number(value) or value <= 0:
         raise ValueError(f"{name} is {value!r}, expected a length above 0 mm")
     return float(value)
+
+
+def _is_finite_number(value: object) -> bool:
+    """Also one of NumPy's, such as the spacing in a header; True and False are none."""
+    return (
+        isinstance(value, int | float | np.integer | np.floating)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    )
 
 
 def as_real(value: object, name: str) -> Tensor:

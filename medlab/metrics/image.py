@@ -17,6 +17,8 @@ from torch import Tensor
 from medlab.arguments import number, whole
 from medlab.metrics.image_pairs import as_images, space_mean
 
+PIECE = 2**16  # voxels of a joint histogram that are counted at a time: what they need fits into a cache
+
 
 def mae(prediction: Tensor, reference: Tensor, *, mask: Tensor | None = None, batch_dims: int = 0) -> Tensor:
     """The mean absolute error, in the unit of the images. Arguments: see the file."""
@@ -49,16 +51,26 @@ def normalized_cross_correlation(
     Raises ValueError for an image that is constant: it has no correlation. Other arguments: see the file.
     """
     x, y, inside = as_images(prediction, reference, mask, batch_dims)
-    space = tuple(range(batch_dims, x.ndim))
-    x, y = (
-        image - space_mean(image, inside, batch_dims).reshape(image.shape[:batch_dims] + (1,) * len(space))
-        for image in (x, y)
-    )
+    x, y = (_centred(*one, inside, batch_dims) for one in ((x, "prediction"), (y, "reference")))
     vx, vy, cov = (space_mean(one, inside, batch_dims) for one in (x * x, y * y, x * y))
-    for name, variance in (("prediction", vx), ("reference", vy)):
-        if bool((variance <= 0).any()):
-            raise ValueError(f"{name} is constant, expected an image that varies")
     return cov / (vx * vy).sqrt()
+
+
+def _centred(image: Tensor, name: str, inside: Tensor | None, batch_dims: int) -> Tensor:
+    """An image less its mean, over its largest difference from it, so that squares neither vanish nor overflow."""
+    space, alone = tuple(range(batch_dims, image.ndim)), (1,) * (image.ndim - batch_dims)
+    centre = space_mean(image, inside, batch_dims).reshape(*image.shape[:batch_dims], *alone)
+    found = image.detach()
+    low, high = found, found
+    if inside is not None:
+        low, high = found.where(inside, math.inf), found.where(inside, -math.inf)
+    low, high = low.amin(space, keepdim=True), high.amax(space, keepdim=True)
+    if bool((low == high).any()):
+        raise ValueError(f"{name} is constant, expected an image that varies")
+    # Of numbers, not of the graph: the correlation does not depend on the scale.
+    scale = torch.maximum(high - centre.detach(), centre.detach() - low)
+    centred = (image - centre) / scale
+    return centred if inside is None else centred.where(inside, 0)
 
 
 def mutual_information(
@@ -100,15 +112,22 @@ def _placed(values: Tensor, bins: int, name: str) -> Tensor:
 
 
 def _joint_histogram(x: Tensor, y: Tensor, bins: int) -> Tensor:
-    """(bins, bins), adding up to 1; each pair of values is shared between four bins."""
-    floors = [one.detach().floor().clamp(max=bins - 2) for one in (x, y)]
-    parts = [one - floor for one, floor in zip((x, y), floors, strict=True)]
-    joint = x.new_zeros(bins * bins)
-    for i in (0, 1):
-        for j in (0, 1):
-            weight = (parts[0] if i else 1 - parts[0]) * (parts[1] if j else 1 - parts[1])
-            joint = joint.index_add(0, ((floors[0] + i) * bins + floors[1] + j).long(), weight)
-    return joint.reshape(bins, bins) / x.numel()
+    """(bins, bins), adding up to 1; each pair of values is shared between four bins.
+
+    It is counted in pieces: a bin of float32 that holds millions of voxels takes up no more fractions of one.
+    """
+    total = x.new_zeros(bins * bins)
+    for ours, truth in zip(x.split(PIECE), y.split(PIECE), strict=True):
+        floors = [one.detach().floor().clamp(max=bins - 2) for one in (ours, truth)]
+        parts = [one - floor for one, floor in zip((ours, truth), floors, strict=True)]
+        first = (floors[0] * bins + floors[1]).long()
+        joint = x.new_zeros(bins * bins)
+        for i in (0, 1):
+            for j in (0, 1):
+                weight = (parts[0] if i else 1 - parts[0]) * (parts[1] if j else 1 - parts[1])
+                joint = joint.index_add(0, first + (i * bins + j), weight)
+        total = total + joint
+    return total.reshape(bins, bins) / x.numel()
 
 
 def _entropy(share: Tensor) -> Tensor:

@@ -14,10 +14,15 @@ Array = Tensor | np.ndarray
 def as_tensor(value: Array, name: str) -> Tensor:
     """A tensor that shares memory with an array where it can; raises ValueError for what is neither."""
     if isinstance(value, Tensor):
+        if value.is_complex():
+            raise ValueError(f"{name} holds {value.dtype}, expected numbers or booleans")
         return value.detach()
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in "biuf":
             raise ValueError(f"{name} holds {value.dtype}, expected numbers or booleans")
+        if value.dtype == np.longdouble:
+            value = value.astype(np.float64)
+        value = value.astype(value.dtype.newbyteorder("="), copy=False)  # as a big-endian file gives it
         if value.dtype in (np.uint16, np.uint32, np.uint64):  # torch compares these hardly at all
             value = value.astype(np.int64)
         return torch.from_numpy(np.ascontiguousarray(value))
@@ -47,7 +52,8 @@ def as_labels(value: Array, name: str) -> Tensor:
     labels = as_tensor(value, name)
     if not labels.is_floating_point():
         return labels
-    wrong = labels != labels.round()  # NaN is not equal to itself
+    labels = labels if labels.dtype in (torch.float32, torch.float64) else labels.float()  # NumPy has no bfloat16
+    wrong = (labels != labels.round()) | labels.isinf()  # NaN is not equal to itself
     if bool(wrong.any()):
         raise ValueError(f"{name} holds {labels[wrong][0].item():g}, expected whole numbers as labels")
     return labels
@@ -72,6 +78,8 @@ def as_pair(
     if 0 in ours.shape:
         raise ValueError(f"prediction has the shape {tuple(ours.shape)}, expected at least one voxel")
     if labels is not None:
+        if isinstance(labels, int | np.integer | str):
+            raise ValueError(f"labels is {labels!r}, expected a list of one or more values")
         if len(labels) == 0 or len(set(labels)) != len(labels):
             raise ValueError(f"labels is {labels!r}, expected one or more values, each once")
         for label in labels:

@@ -83,8 +83,9 @@ def ssim_maps(
     x, y, _ = as_images(prediction, reference, None, batch_dims)
     axes = x.ndim - batch_dims
     x, y = (settings.continued(image, axes) for image in (x, y))
-    offset = _offset(y, batch_dims)
-    moments = torch.stack([x - offset, y - offset, (x - offset) ** 2, (y - offset) ** 2, (x - offset) * (y - offset)])
+    offset, kind = _offset(y, batch_dims), x.dtype
+    x, y = settings.centred(x, y, offset)
+    moments = torch.stack([x, y, x * x, y * y, x * y])
     mx, my, xx, yy, xy = sliding_mean(moments, settings.weights, axes)
     scale = settings.covariance_scale(axes)
     vx, vy = ((one - m * m).clamp(min=0) * scale for one, m in ((xx, mx), (yy, my)))
@@ -94,7 +95,8 @@ def ssim_maps(
     luminance = (2 * (mx + offset) * (my + offset) + c1) / ((mx + offset) ** 2 + (my + offset) ** 2 + c1)
     contrast = (2 * deviations + c2) / (vx + vy + c2)
     structure = (cov + c2 / 2) / (deviations + c2 / 2)
-    return SsimMaps(luminance * contrast * structure, luminance, contrast, structure)
+    found = luminance * contrast * structure, luminance, contrast, structure
+    return SsimMaps(*(one.to(kind) for one in found))
 
 
 def multi_scale_ssim(
@@ -149,6 +151,19 @@ class _Settings(NamedTuple):
     def covariance_scale(self, axes: int) -> float:
         voxels = self.size**axes
         return voxels / (voxels - 1) if self.sample else 1.0
+
+    def centred(self, x: Tensor, y: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+        """Both images less a common offset, which changes no variance and keeps a small one beside a large mean.
+
+        In float64 where float32 would still lose a variance that counts: far from the offset, as beside a void.
+        """
+        x, y = x - offset, y - offset
+        if x.device.type == "mps":  # which has no float64
+            return x, y
+        largest = float(torch.maximum(x.detach().abs().amax(), y.detach().abs().amax()))
+        if torch.finfo(x.dtype).eps * largest**2 > 1e-3 * self.constants[1]:
+            x, y = x.double(), y.double()
+        return x, y
 
     def continued(self, image: Tensor, axes: int) -> Tensor:
         """Mirrored at its edges without repeating the edge, where that is asked for."""
@@ -233,10 +248,10 @@ def _slabs(length: int, axes: int, device: torch.device) -> Iterator[tuple[int, 
 def _similarity(x: Tensor, y: Tensor, offset: Tensor, settings: _Settings) -> tuple[Tensor, Tensor]:
     """SSIM and its contrast-structure part at each place of one sample, (X, Y[, Z]).
 
-    Only the sum of the two variances is needed, so four means do: of x, y, x² + y² and xy. A common offset is taken off
-    first, which changes no variance and keeps float32 from losing a small one beside a large mean.
+    Only the sum of the two variances is needed, so four means do: of x, y, x² + y² and xy.
     """
-    x, y = x - offset, y - offset
+    kind = x.dtype
+    x, y = settings.centred(x, y, offset)
     mx, my, squares, xy = sliding_mean(torch.stack([x, y, x * x + y * y, x * y]), settings.weights, x.ndim)
     scale = settings.covariance_scale(x.ndim)
     c1, c2 = settings.constants
@@ -244,7 +259,7 @@ def _similarity(x: Tensor, y: Tensor, offset: Tensor, settings: _Settings) -> tu
     contrast = (2 * scale * (xy - product) + c2) / (scale * (squares - sums).clamp(min=0) + c2)
     shift = offset * (mx + my + offset)
     luminance = (2 * (product + shift) + c1) / (sums + 2 * shift + c1)
-    return luminance * contrast, contrast
+    return (luminance * contrast).to(kind), contrast.to(kind)
 
 
 def _offset(image: Tensor, batch_dims: int) -> Tensor:

@@ -169,7 +169,7 @@ def _edges(spacing: Spacing, axes: int) -> np.ndarray:
     if axes not in (2, 3):
         raise ValueError(f"prediction has {axes} axes of space, expected 2 or 3")
     given = spacing.tolist() if isinstance(spacing, np.ndarray | np.generic | torch.Tensor) else spacing
-    given = [given] * axes if isinstance(given, int | float) else list(given)
+    given = list(given) if isinstance(given, list | tuple) else [given] * axes
     if len(given) != axes:
         raise ValueError(f"spacing holds {len(given)} numbers, expected one for each of {axes} axes")
-    return np.array([as_length(float(one), "spacing") for one in given])
+    return np.array([as_length(one, "spacing") for one in given])

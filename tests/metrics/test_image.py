@@ -50,6 +50,40 @@ def test_float32_keeps_a_small_variance_beside_a_large_mean():
     assert float(ssim(x.float(), y.float(), 80.0)) == pytest.approx(exact, abs=2e-4)
 
 
+def test_float32_keeps_it_beside_a_void_too():
+    x, y = pair((40, 30, 31))
+    x, y = (80 * one + 10_000 * (torch.arange(40) < 20)[:, None, None] for one in (x, y))
+    exact = ssim_maps(x.float().double(), y.float().double(), 80.0)
+    for mine, theirs in zip(ssim_maps(x.float(), y.float(), 80.0), exact, strict=True):
+        assert mine.dtype == torch.float32
+        torch.testing.assert_close(mine.double(), theirs, atol=2e-3, rtol=0)
+    expected = float(ssim(x.float().double(), y.float().double(), 80.0))
+    assert float(ssim(x.float(), y.float(), 80.0)) == pytest.approx(expected, abs=2e-4)
+
+
+def test_a_bin_of_millions_takes_up_fractions():
+    draw = torch.Generator().manual_seed(0)
+    values = torch.rand(2, 2300, 2300, generator=draw)
+    values[1] = 0.5 * values[0] + 0.5 * values[1]
+    values = values**6  # most voxels in few bins
+    exact = float(mutual_information(*values.double(), bins=8))
+    assert float(mutual_information(*values, bins=8)) == pytest.approx(exact, rel=2e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_summed_in_single(dtype):
+    x, y = ((one * 200).to(dtype) for one in pair((40, 41)))
+    for measure in (mae, mse, normalized_cross_correlation, mutual_information, lambda a, b: ssim(a, b, 200.0)):
+        assert float(measure(x, y)) == pytest.approx(float(measure(x.float(), y.float())), rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e25])
+def test_correlation_at_the_ends_of_float32(scale):
+    x, y = pair((20, 21))
+    found = normalized_cross_correlation((x * scale).float(), (y * scale).float())
+    assert float(found) == pytest.approx(float(normalized_cross_correlation(x, y)), abs=1e-5)
+
+
 def test_maps_are_the_factors():
     x, y = pair((26, 33))
     maps = ssim_maps(x, y, 1.0)
@@ -97,6 +131,10 @@ def test_errors_by_hand():
 
 def test_correlation_is_pearsons():
     x, y = pair((9, 10, 11), noise=0.5)
+    mask = torch.rand(9, 10, 11, generator=torch.Generator().manual_seed(1)) < 0.5
+    expected = stats.pearsonr(x[mask].numpy(), y[mask].numpy()).statistic
+    far = torch.where(mask, y, 1e6)
+    assert float(normalized_cross_correlation(x, far, mask=mask)) == pytest.approx(expected, abs=1e-12)
     expected = stats.pearsonr(x.flatten().numpy(), y.flatten().numpy()).statistic
     assert float(normalized_cross_correlation(x, y)) == pytest.approx(expected, abs=1e-12)
     assert float(normalized_cross_correlation(3 * x + 5, -2 * y)) == pytest.approx(-expected, abs=1e-12)
@@ -171,6 +209,7 @@ GOOD = torch.rand(12, 12, generator=torch.Generator().manual_seed(0))
         (lambda: ssim(GOOD, GOOD, 1.0, mask=torch.eye(12) * (GOOD > 2)), "mask is empty"),
         (lambda: multi_scale_ssim(GOOD, GOOD, 1.0), "expected at least 176 along each axis for 5 scales"),
         (lambda: normalized_cross_correlation(GOOD, GOOD * 0), "reference is constant, expected an image that varies"),
+        (lambda: normalized_cross_correlation(torch.full((9, 9), 0.1), GOOD[:9, :9]), "prediction is constant"),
         (lambda: mutual_information(GOOD * 0, GOOD), "prediction is constant, expected an image that varies"),
         (lambda: mutual_information(GOOD, GOOD, bins=1), "bins is 1, expected a whole number"),
     ],

@@ -129,7 +129,11 @@ def test_masks_may_be_numbers_and_arrays():
     mask = np.array([[0, 1], [1, 1]])
     for kind in (bool, np.uint8, np.uint16, np.int32, np.float32, np.float64):
         assert float(dice(mask.astype(kind), torch.from_numpy(mask))) == 1
+    for kind in (">i2", ">f4", np.longdouble):  # as big-endian files give them
+        assert float(dice(mask.astype(kind), mask)) == 1
     assert float(dice(mask[:, ::-1], mask[:, ::-1])) == 1, "views with negative steps"
+    labels = torch.from_numpy(mask).to(torch.bfloat16)
+    assert float(dice(labels, labels, [1])) == 1
 
 
 def test_the_signature_is_shown():
@@ -153,6 +157,9 @@ def test_the_signature_is_shown():
         ((torch.zeros(3, 3), torch.zeros(3, 3), [1, 1]), r"labels is \[1, 1\], expected one or more values, each once"),
         ((torch.zeros(3, 3), torch.zeros(3, 3), [0.5]), r"labels holds 0\.5, expected whole numbers"),
         ((torch.zeros(0, 3), torch.zeros(0, 3)), "expected at least one voxel"),
+        ((torch.zeros(3, 3), torch.full((3, 3), math.inf), [1]), "reference holds inf, expected whole numbers"),
+        ((torch.zeros(3, 3), torch.zeros(3, 3), 1), "labels is 1, expected a list of one or more values"),
+        ((torch.zeros(3, 3) + 0j, torch.zeros(3, 3)), "prediction holds torch.complex64, expected numbers"),
         (([[1]], torch.zeros(1, 1)), "prediction is a list, expected a tensor or an array"),
         ((np.array(["a"]), np.array(["a"])), "prediction holds <U1, expected numbers or booleans"),
     ],

@@ -126,6 +126,33 @@ def test_a_mask_that_touches_the_edge_has_a_border_there():
     assert float(hausdorff_distance(full, shifted)) == 1
 
 
+def test_a_header_gives_the_spacing():
+    one, two = blob(1), blob(2)
+    expected = float(hausdorff_distance(one, two, (2.0, 0.5, 1.0)))
+    for spacing in (
+        np.array([2, 0.5, 1], np.float32),
+        tuple(np.array([2, 0.5, 1], np.float32)),
+        torch.tensor([2, 0.5, 1]),
+    ):
+        assert float(hausdorff_distance(one, two, spacing)) == expected
+    assert float(hausdorff_distance(one, two, np.float32(2))) == float(hausdorff_distance(one, two, 2))
+
+
+def test_the_surface_is_what_one_chooses():
+    # A cube of 4 around a hole of 2: the hole has a border of its own, and no voxel of the volume.
+    full, hollow = np.zeros((8, 8, 8), bool), np.zeros((8, 8, 8), bool)
+    full[1:7, 1:7, 1:7] = hollow[1:7, 1:7, 1:7] = True
+    hollow[3:5, 3:5, 3:5] = False
+    assert float(hausdorff_distance(full, hollow, border="volume")) == 1, "the hole is one voxel from the rest"
+    assert float(hausdorff_distance(full, hollow)) == 1, "the hole's border is one voxel from the outer one"
+    found = surface_distances(full, hollow, border="volume")
+    assert len(found.to_reference) == 216 and found.to_reference.sum() == 8 and not found.to_prediction.any()
+    by_area = surface_distances(full, full, weighting="area")
+    assert by_area.prediction_area.sum() == pytest.approx(by_area.reference_area.sum())
+    faces, edges, corners = 6 * 25, 12 * 5 * np.sqrt(0.5), 8 * np.sqrt(3) / 8
+    assert by_area.prediction_area.sum() == pytest.approx(faces + edges + corners)
+
+
 def test_samples_and_labels():
     generator = torch.Generator().manual_seed(1)
     ours, truth = (torch.randint(0, 3, (2, 7, 6, 5), generator=generator, dtype=torch.uint8) for _ in range(2))
@@ -149,9 +176,16 @@ def test_what_is_empty_is_what_one_chooses():
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda a: hausdorff_distance(a, a, 0), r"spacing is 0\.0, expected a length above 0 mm"),
-        (lambda a: hausdorff_distance(a, a, (1, -1)), r"spacing is -1\.0, expected a length above 0 mm"),
+        (lambda a: hausdorff_distance(a, a, 0), r"spacing is 0, expected a length above 0 mm"),
+        (lambda a: hausdorff_distance(a, a, (1, -1)), r"spacing is -1, expected a length above 0 mm"),
         (lambda a: hausdorff_distance(a, a, (1, 1, 1)), "spacing holds 3 numbers, expected one for each of 2 axes"),
+        (lambda a: hausdorff_distance(a, a, None), "spacing is None, expected a length above 0 mm"),
+        (lambda a: hausdorff_distance(a, a, True), "spacing is True, expected a length above 0 mm"),
+        (lambda a: hausdorff_distance(a, a, weighting="face"), "weighting is 'face', expected one of voxels, area"),
+        (
+            lambda a: hausdorff_distance(a, a, border="corners", weighting="area"),
+            "border is 'corners', expected 'faces' where surfaces are weighted by their area",
+        ),
         (lambda a: hausdorff_distance(a, a[:3]), "expected that of reference"),
         (lambda a: hausdorff_distance(a[0], a[0]), "prediction has 1 axes of space, expected 2 or 3"),
         (lambda a: hausdorff_distance_95(a, a, percentile=101), "percentile is 101, expected a number"),
