@@ -14,6 +14,7 @@ from medlab.metrics.overlap import (
     specificity,
     volume_similarity,
 )
+from medlab.metrics.report import Report, evaluate
 from medlab.metrics.structural_similarity import multi_scale_ssim, ssim, ssim_maps
 from medlab.metrics.surface import (
     average_surface_distance,
@@ -25,9 +26,11 @@ from medlab.metrics.surface_distances import surface_distances
 
 __all__ = [
     "Interval",
+    "Report",
     "accuracy",
     "average_surface_distance",
     "dice",
+    "evaluate",
     "f_beta",
     "generalised_dice",
     "hausdorff_distance",

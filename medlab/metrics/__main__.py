@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medlab.metrics.report import Report, evaluate
-from medlab.metrics.report_columns import REFERENCE, Options, measures
-from medlab.metrics.report_kinds import KINDS
+from medlab.metrics.report.columns import REFERENCE, Options, measures
+from medlab.metrics.report.kinds import KINDS
 from medlab.metrics.surface_distances import BORDERS, RULES, WEIGHTINGS
 
 EXAMPLES = """examples

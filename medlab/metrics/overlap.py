@@ -33,7 +33,12 @@ class Counts(NamedTuple):
 
 
 class Measure(Protocol):
-    """How every measure of this file is called; see the file's own text."""
+    """How every measure of this file is called; see the file's own text.
+
+    ratio: its numerator and denominator from counts, for who has counted already and wants many measures.
+    """
+
+    ratio: Callable[[Counts], tuple[Tensor, Tensor]]
 
     def __call__(
         self,
@@ -79,6 +84,7 @@ def _measure(ratio: Callable[[Counts], tuple[Tensor, Tensor]]) -> Measure:
     measured.__signature__ = inspect.signature(Measure.__call__).replace(
         parameters=list(inspect.signature(Measure.__call__).parameters.values())[1:]
     )
+    measured.ratio = ratio
     return measured
 
 

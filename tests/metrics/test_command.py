@@ -15,7 +15,7 @@ import torch
 from medlab.data import Volume, save_volume
 from medlab.metrics.__main__ import main
 from medlab.metrics.report import evaluate
-from medlab.metrics.report_columns import Options, measures
+from medlab.metrics.report.columns import Options, measures
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 AFFINE = np.diag([1.0, 2.0, 3.0, 1.0])

@@ -19,7 +19,8 @@ from medlab.data import Volume, save_volume, to_canonical
 from medlab.metrics.calibration import brier_score, expected_calibration_error
 from medlab.metrics.detection import lesion_counts
 from medlab.metrics.precision_recall import average_precision
-from medlab.metrics.report import MEAN, evaluate
+from medlab.metrics.report import evaluate
+from medlab.metrics.report.columns import MEAN
 from medlab.metrics.roc import auroc
 
 SPACING = (1.0, 2.0, 3.0)

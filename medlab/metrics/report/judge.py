@@ -13,10 +13,10 @@ from medlab.metrics.detection import LesionCounts, lesion_counts
 from medlab.metrics.mask_pairs import as_mask
 from medlab.metrics.overlap import Counts, counts
 from medlab.metrics.precision_recall import average_precision
-from medlab.metrics.report_columns import Options
-from medlab.metrics.report_inputs import Pair
-from medlab.metrics.report_kinds import Values, kind_of, values_of
-from medlab.metrics.report_measures import of_images, of_lesions, of_structure
+from medlab.metrics.report.columns import Options
+from medlab.metrics.report.inputs import Pair
+from medlab.metrics.report.kinds import Values, kind_of, values_of
+from medlab.metrics.report.measures import of_images, of_lesions, of_structure
 from medlab.metrics.roc import auroc
 from medlab.metrics.surface_distances import Surface, SurfaceDistances
 

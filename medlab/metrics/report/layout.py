@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from medlab.metrics.report_columns import Measure, Row, Summary
+from medlab.metrics.report.columns import Measure, Row, Summary
 
 SIDE_BY_SIDE = 6  # structures of one pair that find room beside each other
 

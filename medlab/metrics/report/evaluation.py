@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from medlab.metrics.agreement import mean_interval
-from medlab.metrics.report_columns import MEAN, Measure, Options, Row, Summary, measures
-from medlab.metrics.report_inputs import Source, Sources, paired, read
-from medlab.metrics.report_judge import WHOLE, Judged, absent, judge
-from medlab.metrics.report_layout import as_csv, as_json, as_table
+from medlab.metrics.report.columns import MEAN, Measure, Options, Row, Summary, measures
+from medlab.metrics.report.inputs import Source, Sources, paired, read
+from medlab.metrics.report.judge import WHOLE, Judged, absent, judge
+from medlab.metrics.report.layout import as_csv, as_json, as_table
 
 KIND_NAMES = {
     "mask": "masks",
@@ -62,11 +62,11 @@ class Report:
         return "\n\n".join([title, table, *(["\n".join(self.notes)] if self.notes else [])])
 
     def csv(self) -> str:
-        """All numbers in full: see `report_layout.as_csv`."""
+        """All numbers in full: see `layout.as_csv`."""
         return as_csv(self.rows, self.summary() if len(self.pairs) > 1 else (), self.measures)
 
     def json(self) -> str:
-        """All numbers in full with settings and notes: see `report_layout.as_json`."""
+        """All numbers in full with settings and notes: see `layout.as_json`."""
         settings = {name: value for name, value in asdict(self.options).items() if value is not None}
         settings = {name: str(one) if isinstance(one, float) and one != one else one for name, one in settings.items()}
         summary = self.summary() if len(self.pairs) > 1 else ()

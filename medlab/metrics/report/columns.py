@@ -19,7 +19,7 @@ from medlab.metrics.overlap import (
     specificity,
     volume_similarity,
 )
-from medlab.metrics.report_kinds import KINDS
+from medlab.metrics.report.kinds import KINDS
 from medlab.metrics.surface_distances import BORDERS, RULES, WEIGHTINGS, one_of
 
 MEAN = "mean of labels"  # the structure that all labels make together

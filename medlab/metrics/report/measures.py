@@ -8,7 +8,7 @@ from torch import Tensor
 from medlab.metrics.detection import LesionCounts
 from medlab.metrics.image import mae, mse, mutual_information, normalized_cross_correlation, psnr
 from medlab.metrics.overlap import Counts
-from medlab.metrics.report_columns import DEFINED_WHEN_EMPTY, OVERLAP, REFERENCE, Options
+from medlab.metrics.report.columns import DEFINED_WHEN_EMPTY, OVERLAP, REFERENCE, Options
 from medlab.metrics.structural_similarity import SCALE_WEIGHTS, multi_scale_ssim, ssim
 from medlab.metrics.surface_distances import SurfaceDistances
 
@@ -21,7 +21,7 @@ def of_structure(c: Counts, found: SurfaceDistances, content: float, flat: bool,
     nothing = tp + fp + fn == 0
     values = {}
     for measure in OVERLAP:
-        above, below = (float(one) for one in measure.__wrapped__(c))  # its definition, of counts that we have already
+        above, below = (float(one) for one in measure.ratio(c))
         missing = options.when_empty if nothing and measure not in DEFINED_WHEN_EMPTY else math.nan
         values[measure.__name__] = above / below if below else missing
     right, weight = (1 + options.beta**2) * tp, options.beta**2
