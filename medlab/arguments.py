@@ -1,6 +1,7 @@
 """How numbers enter: the checks that every room shares, each refusing with one sentence what cannot be meant."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -30,6 +31,22 @@ def as_length(value: object, name: str) -> float:
     if not _is_finite_number(value) or value <= 0:
         raise ValueError(f"{name} is {value!r}, expected a length above 0 mm")
     return float(value)
+
+
+def as_spacing(value: object, axes: int, name: str = "spacing") -> tuple[float, ...]:
+    """The edges of a voxel in mm, one for each axis; from one number for all, or from a list, an array or a tensor."""
+    given = value.tolist() if isinstance(value, np.ndarray | np.generic | Tensor) else value
+    given = list(given) if isinstance(given, list | tuple) else [given] * axes
+    if len(given) != axes:
+        raise ValueError(f"{name} holds {len(given)} numbers, expected one for each of {axes} axes")
+    return tuple(as_length(one, name) for one in given)
+
+
+def one_of(value: object, choices: Sequence[str], name: str) -> str:
+    """A word that is one of the choices."""
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}")
+    return value
 
 
 def _is_finite_number(value: object) -> bool:

@@ -132,7 +132,7 @@ def bland_altman(first: Numbers, second: Numbers, *, confidence: float = 0.95) -
 
 def as_column(values: Numbers, name: str) -> np.ndarray:
     """Finite numbers as one float64 array."""
-    values = values.detach().cpu() if isinstance(values, Tensor) else values
+    values = values.detach().cpu().double() if isinstance(values, Tensor) else values
     values = values if isinstance(values, np.ndarray | Tensor) else list(values)
     found = np.asarray(values, dtype=np.float64).ravel()
     if not np.isfinite(found).all():

@@ -12,9 +12,9 @@ import torch
 from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
-from medlab.arguments import as_length, number, whole
+from medlab.arguments import as_spacing, number, one_of, whole
 from medlab.metrics.mask_pairs import Array, as_labels, as_mask
-from medlab.metrics.region_losses import REDUCTIONS, one_of
+from medlab.metrics.region_losses import REDUCTIONS
 from medlab.metrics.soft_pairs import as_probabilities, as_target, wide
 
 Spacing = float | Sequence[float]
@@ -111,23 +111,20 @@ def _foreground(values: Tensor, background: bool) -> Tensor:
     return values if background or values.shape[1] == 1 else values[:, 1:]
 
 
-def _to_boundary(masks: Tensor, edges: np.ndarray) -> Tensor:
+def _to_boundary(masks: Tensor, edges: tuple[float, ...]) -> Tensor:
     """Distances without sign, of masks (B, C, ...)."""
     given = masks.cpu().numpy()
     return torch.from_numpy(np.stack([[np.abs(_signed(mask, edges)) for mask in sample] for sample in given]))
 
 
-def _signed(inside: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def _signed(inside: np.ndarray, edges: tuple[float, ...]) -> np.ndarray:
     if not inside.any() or inside.all():
         return np.zeros(inside.shape, np.float32)
     outward = distance_transform_edt(~inside, edges)
     return (outward - distance_transform_edt(inside, edges)).astype(np.float32)
 
 
-def _edges(spacing: Spacing, axes: int) -> np.ndarray:
+def _edges(spacing: Spacing, axes: int) -> tuple[float, ...]:
     if axes not in (2, 3):
         raise ValueError(f"the mask has {axes} axes of space, expected 2 or 3")
-    given = [spacing] * axes if isinstance(spacing, int | float) else list(spacing)
-    if len(given) != axes:
-        raise ValueError(f"spacing holds {len(given)} numbers, expected one for each of {axes} axes")
-    return np.array([as_length(float(one), "spacing") for one in given])
+    return as_spacing(spacing, axes)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from medlab.arguments import as_finite, as_length, number, whole
+from medlab.arguments import as_finite, as_spacing, number, whole
 from medlab.metrics.image_pairs import as_images
 from medlab.metrics.mask_pairs import Array, as_mask, as_tensor
 
@@ -76,7 +76,7 @@ def volume_ml(share: Array, spacing: float | Sequence[float] = 1.0, *, batch_dim
     for found in (float(filled.detach().amin()), float(filled.detach().amax())):
         if not -SLACK <= found <= 1 + SLACK:
             raise ValueError(f"share holds {found:g}, expected a mask or numbers from 0 to 1")
-    return filled.sum((-3, -2, -1), dtype=torch.float64) * (math.prod(as_spacing(spacing)) / 1000)
+    return filled.sum((-3, -2, -1), dtype=torch.float64) * (math.prod(as_spacing(spacing, 3)) / 1000)
 
 
 def region_errors(
@@ -118,16 +118,9 @@ def region_errors(
     return found
 
 
-def as_spacing(spacing: float | Sequence[float]) -> tuple[float, float, float]:
-    """The edges of a voxel in mm, from one number for all three or from three."""
-    given = (spacing,) * 3 if isinstance(spacing, int | float) else tuple(spacing)
-    if len(given) != 3:
-        raise ValueError(f"spacing holds {len(given)} numbers, expected one for each of 3 axes")
-    return tuple(as_length(float(one), "spacing") for one in given)
-
-
 def _image(image: Array, name: str, batch_dims: int) -> Tensor:
     values = as_finite(image if isinstance(image, Tensor) else as_tensor(image, name), name)
+    values = values if values.dtype in (torch.float32, torch.float64) else values.float()  # half precision overflows
     axes = values.ndim - whole(batch_dims, "batch_dims", 0)
     if axes not in (2, 3):
         raise ValueError(f"{name} has {axes} axes of space, expected 2 or 3 after {batch_dims} of the batch")

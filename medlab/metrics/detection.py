@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from medlab.arguments import as_length, number
+from medlab.arguments import as_spacing, number, one_of
 from medlab.metrics.mask_pairs import Array, as_labels, as_mask, as_tensor
 
 CONNECTIVITIES = ("faces", "corners")
@@ -78,6 +78,8 @@ def structure_scores(
     else:
         found = as_labels(structures, "structures").cpu()
         masks = {label: found == label for label in labels}
+    if not masks:
+        raise ValueError("structures holds none, expected one or more")
     scores = {}
     for name, mask in masks.items():
         if mask.shape != image.shape:
@@ -139,6 +141,8 @@ def froc(
             levels = levels[np.linspace(0, levels.size - 1, MOST_THRESHOLDS).round().astype(int)]
     else:
         levels = np.unique(np.asarray(thresholds, dtype=np.float64))
+        if not levels.size or np.isnan(levels).any():
+            raise ValueError(f"thresholds is {thresholds!r}, expected one or more numbers")
     levels = levels[::-1]
     alarms = [sum(scan.false_alarms(scan.image >= level) for scan in scans) / len(scans) for level in levels]
     hits = reached.size - np.searchsorted(reached, levels, side="left")
@@ -156,15 +160,11 @@ class _Scan:
             )
         if image.dtype.kind == "f" and np.isnan(image).any():
             raise ValueError("error_maps hold NaN, expected numbers")
-        if connectivity not in CONNECTIVITIES:
-            raise ValueError(f"connectivity is {connectivity!r}, expected one of {', '.join(CONNECTIVITIES)}")
+        one_of(connectivity, CONNECTIVITIES, "connectivity")
         within, share = number(within_mm, "within_mm", 0), number(overlap, "overlap", 0, 1)
         if within and share:
             raise ValueError(f"within_mm is {within:g} and overlap {share:g}, expected one of them to be 0")
-        edges = [as_length(one, "spacing") for one in (spacing if isinstance(spacing, Sequence) else [spacing])]
-        edges = edges * truth.ndim if len(edges) == 1 else edges
-        if len(edges) != truth.ndim:
-            raise ValueError(f"spacing holds {len(edges)} lengths, expected 1 or {truth.ndim}")
+        edges = as_spacing(spacing, truth.ndim)
         self.neighbours = ndimage.generate_binary_structure(truth.ndim, truth.ndim if connectivity == "corners" else 1)
         self.image = image
         lesions, self.count = ndimage.label(truth, self.neighbours)

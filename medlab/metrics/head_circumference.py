@@ -14,8 +14,8 @@ import torch
 from scipy import ndimage, optimize
 from scipy.spatial import ConvexHull
 
-from medlab.arguments import as_finite, number
-from medlab.metrics.clinical import SLACK, as_spacing
+from medlab.arguments import as_finite, as_spacing, number, one_of
+from medlab.metrics.clinical import SLACK
 from medlab.metrics.mask_pairs import Array, as_tensor
 
 PLANES = ("largest", "axial")
@@ -45,10 +45,9 @@ def head_circumference_cm(
     Source: clinical practice and thesis 000, chapter 8, which reports the measure without a definition. On digital
     ellipsoids of 1 mm voxels it is right to 0.5 %. Raises ValueError for other shapes and values, and without a head.
     """
-    if plane not in PLANES:
-        raise ValueError(f"plane is {plane!r}, expected one of {', '.join(PLANES)}")
+    one_of(plane, PLANES, "plane")
     tilt = math.radians(number(max_tilt_degrees, "max_tilt_degrees", 0, 90))
-    edges = np.array(as_spacing(spacing))
+    edges = np.array(as_spacing(spacing, 3))
     share = _piece(head)
     axial = max(range(share.shape[2]), key=lambda z: _perimeter(share[..., z], edges[:2], hull))
     longest = _perimeter(share[..., axial], edges[:2], hull)

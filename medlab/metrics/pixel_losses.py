@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from medlab.arguments import number
-from medlab.metrics.region_losses import REDUCTIONS, one_of
+from medlab.arguments import number, one_of
+from medlab.metrics.region_losses import REDUCTIONS
 from medlab.metrics.soft_pairs import as_logits, as_target, as_weights, wide
 
 

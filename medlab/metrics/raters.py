@@ -14,7 +14,7 @@ import torch
 from scipy.special import stdtrit
 from torch import Tensor
 
-from medlab.arguments import whole
+from medlab.arguments import one_of, whole
 from medlab.metrics.agreement import Estimate, as_confidence
 from medlab.metrics.mask_pairs import Array, as_labels, as_mask
 from medlab.metrics.overlap import dice
@@ -47,8 +47,7 @@ def cohen_kappa(
     both raters give one and the same label throughout: chance alone would agree.
     """
     confidence = as_confidence(confidence)
-    if weights not in WEIGHTS:
-        raise ValueError(f"weights is {weights!r}, expected one of {', '.join(WEIGHTS)}")
+    one_of(weights, WEIGHTS, "weights")
     pair = _readings([first, second])
     categories, at = _coded(pair, labels)
     steps = np.abs(np.subtract.outer(np.arange(len(categories)), np.arange(len(categories)))).astype(np.float64)
@@ -118,10 +117,13 @@ def staple(readings: Readings, *, mask: Array | None = None) -> Staple:
         if inside.shape != shape or not bool(inside.any()):
             raise ValueError(f"mask has the shape {tuple(inside.shape)}, expected {tuple(shape)} with a voxel in it")
         inside = inside.reshape(-1)
+    marked = [one[inside] for one in masks]
+    if not any(bool(one.any()) for one in marked) or all(bool(one.all()) for one in marked):
+        raise ValueError("readings mark all voxels alike, expected some that are marked and some that are not")
     filter_ = sitk.STAPLEImageFilter()
     filter_.SetForegroundValue(1.0)
     # Voxels are independent in this model, so that a row of them serves for every shape.
-    found = filter_.Execute([sitk.GetImageFromArray(one[inside].numpy().astype(np.uint8)[None]) for one in masks])
+    found = filter_.Execute([sitk.GetImageFromArray(one.numpy().astype(np.uint8)[None]) for one in marked])
     probability = torch.zeros(inside.numel(), dtype=torch.float64)
     probability[inside] = torch.from_numpy(sitk.GetArrayFromImage(found)[0].astype(np.float64))
     return Staple(probability.reshape(shape), tuple(filter_.GetSensitivity()), tuple(filter_.GetSpecificity()))

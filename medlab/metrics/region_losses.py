@@ -28,7 +28,7 @@ from typing import TypedDict, Unpack
 import torch
 from torch import Tensor
 
-from medlab.arguments import number
+from medlab.arguments import number, one_of
 from medlab.metrics.soft_pairs import Sums, as_probabilities, as_target, as_weights, class_sums
 
 ABSENT = ("epsilon", "ignore")
@@ -190,9 +190,3 @@ def _reduced(loss: Tensor, found: Sums, *, background, class_weights, absent, re
         return torch.where(counted > 0, loss, math.nan)
     weight = counted if class_weights is None else counted * class_weights
     return (weight * loss).sum() / weight.sum().clamp(min=torch.finfo(loss.dtype).tiny)
-
-
-def one_of(value: str, choices: tuple[str, ...], name: str) -> None:
-    """Refuses a word that is none of the choices."""
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}")

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 from torch import Tensor
 
-from medlab.arguments import number, whole
+from medlab.arguments import number, one_of, whole
 from medlab.metrics.agreement import Estimate, as_confidence, as_groups
 from medlab.metrics.decisions import as_decisions, as_scores, parted
 from medlab.metrics.mask_pairs import Array
@@ -108,8 +108,7 @@ def auroc_interval(
     Other arguments: see the file.
     """
     confidence = as_confidence(confidence)
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}, expected one of {', '.join(METHODS)}")
+    one_of(method, METHODS, "method")
     values, positive, owner = _grouped(scores, truth, groups, mask)
     value = auroc(values, positive)
     if method == "delong":
@@ -235,7 +234,7 @@ def threshold_for_sensitivity(
     """The highest threshold that still finds this share of the positives, above 0 and at most 1."""
     wanted = number(sensitivity, "sensitivity", 0, 1, above=True)
     positive, negative = as_decisions(scores, truth, mask)
-    rank = min(math.ceil(wanted * positive.size - 1e-9), positive.size)
+    rank = min(max(math.ceil(wanted * positive.size - 1e-9), 1), positive.size)
     return _point(float(np.sort(positive)[positive.size - rank]), positive, negative)
 
 

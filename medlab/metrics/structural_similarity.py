@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from medlab.arguments import number, whole
+from medlab.arguments import number, one_of, whole
 from medlab.metrics.image_pairs import as_images
 from medlab.metrics.windows import gaussian_window, sliding_mean, uniform_window
 
@@ -203,8 +203,7 @@ def _settings(
         (covariance, COVARIANCES, "covariance"),
         (border, BORDERS, "border"),
     ):
-        if value not in choices:
-            raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}")
+        one_of(value, choices, name)
     size = (11 if window == "gaussian" else 7) if size is None else whole(size, "size", 3)
     if size % 2 == 0:
         raise ValueError(f"size is {size}, expected an odd number: a window has a middle")

@@ -24,9 +24,9 @@ from typing import TypedDict, Unpack
 import torch
 from torch import Tensor
 
-from medlab.arguments import number
+from medlab.arguments import number, one_of
 from medlab.metrics.mask_pairs import Array, as_pair
-from medlab.metrics.surface_distances import RULES, Spacing, Surface, SurfaceDistances, one_of
+from medlab.metrics.surface_distances import RULES, Spacing, Surface, SurfaceDistances
 
 
 class Choices(TypedDict, total=False):

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy.spatial import cKDTree
 
-from medlab.arguments import as_length
+from medlab.arguments import as_spacing, one_of
 from medlab.metrics.mask_pairs import Array, as_pair
 from medlab.metrics.surface_elements import border as border_of
 from medlab.metrics.surface_elements import element_areas, neighbour_codes
@@ -97,7 +96,9 @@ class Surface:
     """What is called a surface, and how long the edges of a voxel are. Arguments: see `surface`."""
 
     def __init__(self, spacing: Spacing, axes: int, border: str, weighting: str):
-        self.edges = _edges(spacing, axes)
+        if axes not in (2, 3):
+            raise ValueError(f"prediction has {axes} axes of space, expected 2 or 3")
+        self.edges = np.array(as_spacing(spacing, axes))
         self.border = one_of(border, BORDERS, "border")
         self.by_area = one_of(weighting, WEIGHTINGS, "weighting") == "area"
         if self.by_area and border != "faces":
@@ -146,13 +147,6 @@ class Surface:
         return np.stack(np.unravel_index(indices, shape), -1) * self.edges
 
 
-def one_of(value: str, choices: tuple[str, ...], name: str) -> str:
-    """The value, where it is one of these."""
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}")
-    return value
-
-
 def _box(ours: np.ndarray, truth: np.ndarray) -> tuple[slice, ...] | None:
     """Where anything is in either mask; None where nothing is."""
     either = ours | truth
@@ -163,13 +157,3 @@ def _box(ours: np.ndarray, truth: np.ndarray) -> tuple[slice, ...] | None:
             return None
         box.append(slice(filled[0], filled[-1] + 1))
     return tuple(box)
-
-
-def _edges(spacing: Spacing, axes: int) -> np.ndarray:
-    if axes not in (2, 3):
-        raise ValueError(f"prediction has {axes} axes of space, expected 2 or 3")
-    given = spacing.tolist() if isinstance(spacing, np.ndarray | np.generic | torch.Tensor) else spacing
-    given = list(given) if isinstance(given, list | tuple) else [given] * axes
-    if len(given) != axes:
-        raise ValueError(f"spacing holds {len(given)} numbers, expected one for each of {axes} axes")
-    return np.array([as_length(one, "spacing") for one in given])

@@ -155,12 +155,17 @@ NOTHING = np.zeros((3, 3), bool)
         (lambda: structure_scores(torch.ones(3), {"skull": torch.ones(4)}), r"structure 'skull' has the shape \(4,\)"),
         (lambda: structure_scores(torch.tensor([math.nan]), {"a": torch.ones(1)}), "error_map holds NaN inside"),
         (lambda: structure_scores(torch.ones(1), {"a": torch.ones(1)}, percentile=101), "percentile is 101, expected"),
+        (lambda: structure_scores(torch.ones(3), {}), "structures holds none, expected one or more"),
+        (lambda: froc([NOTHING * 1.0], [NOTHING + 1], thresholds=[]), r"thresholds is \[\], expected one or more"),
         (lambda: froc([], []), "error_maps holds 0 scans and references 0, expected as many"),
         (lambda: froc([NOTHING * 1.0], [NOTHING]), "references hold no lesion, expected at least one"),
         (lambda: froc([np.full((3, 3), math.nan)], [NOTHING]), "error_maps hold NaN, expected numbers"),
         (lambda: lesion_counts(NOTHING, np.zeros((3, 4))), r"reference has the shape \(3, 4\), expected that of the"),
         (lambda: lesion_counts(NOTHING, NOTHING, 0.0), "spacing is 0.0, expected a length above 0 mm"),
-        (lambda: lesion_counts(NOTHING, NOTHING, (1, 1, 1)), "spacing holds 3 lengths, expected 1 or 2"),
+        (
+            lambda: lesion_counts(NOTHING, NOTHING, (1, 1, 1)),
+            "spacing holds 3 numbers, expected one for each of 2 axes",
+        ),
         (lambda: lesion_counts(NOTHING, NOTHING, within_mm=-1), "within_mm is -1, expected a number of at least 0"),
         (lambda: lesion_counts(NOTHING, NOTHING, within_mm=1, overlap=0.5), "within_mm is 1 and overlap 0.5, expected"),
         (lambda: lesion_counts(NOTHING, NOTHING, connectivity="26"), "connectivity is '26', expected one of faces"),
@@ -170,3 +175,11 @@ NOTHING = np.zeros((3, 3), bool)
 def test_what_it_refuses(call, said):
     with pytest.raises(ValueError, match=said):
         call()
+
+
+def test_a_header_gives_the_spacing():
+    one, two = np.zeros((2, 9, 9), bool)
+    one[2, 2], two[2, 5] = True, True
+    for spacing in ((np.float32(1), np.float32(0.5)), np.array([1, 0.5]), torch.tensor([1, 0.5])):
+        assert lesion_counts(one, two, spacing, within_mm=1.6).found == 1
+        assert lesion_counts(one, two, spacing, within_mm=1.4).found == 0

@@ -167,6 +167,8 @@ def test_dice_of_pairs():
         (lambda: cohen_kappa([0, 1], [0, 1], weights="cubic"), "weights is 'cubic', expected one of none, linear, qu"),
         (lambda: fleiss_kappa([[0, 1], [0, 1]], confidence=0), "confidence is 0, expected a number above 0"),
         (lambda: staple([[0, 2], [0, 1]]), "readings holds 2, expected a mask"),
+        (lambda: staple([[1, 1], [1, 1]]), "readings mark all voxels alike, expected some that are marked"),
+        (lambda: staple([[0, 0], [0, 0]]), "readings mark all voxels alike, expected some that are marked"),
         (
             lambda: staple([[0, 1], [0, 1]], mask=np.zeros(2)),
             r"mask has the shape \(2,\), expected \(2,\) with a voxel",

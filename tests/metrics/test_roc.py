@@ -209,3 +209,7 @@ def test_all_pairs_of_a_small_case():
         truth = np.array(truth)
         if truth.any() and not truth.all():
             assert auroc(scores, truth) == pytest.approx(by_definition(scores, truth)[0])
+
+
+def test_a_share_below_one_case_is_one_case():
+    assert threshold_for_sensitivity([1, 2, 3], [0, 1, 1], 1e-12).threshold == 3

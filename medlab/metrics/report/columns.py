@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medlab.arguments import number
+from medlab.arguments import number, one_of
 from medlab.metrics.overlap import (
     Counts,
     accuracy,
@@ -20,7 +20,7 @@ from medlab.metrics.overlap import (
     volume_similarity,
 )
 from medlab.metrics.report.kinds import KINDS
-from medlab.metrics.surface_distances import BORDERS, RULES, WEIGHTINGS, one_of
+from medlab.metrics.surface_distances import BORDERS, RULES, WEIGHTINGS
 
 MEAN = "mean of labels"  # the structure that all labels make together
 REFERENCE = "reference"  # the data range that is each reference's own

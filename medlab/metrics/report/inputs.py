@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medlab.arguments import as_length
+from medlab.arguments import as_spacing
 from medlab.data import Volume, load_volume, to_canonical
 from medlab.metrics.mask_pairs import as_tensor
 
@@ -89,7 +89,7 @@ def read(sources: Sources, spacing: float | Sequence[float] | None) -> Pair:
         edges, content = grid.spacing, abs(float(np.linalg.det(grid.affine[:3, :3]))) / 1000
         flat, straight = False, grid.orthogonal
     else:
-        edges = _edges(spacing, len(shape))
+        edges = as_spacing(1.0 if spacing is None else spacing, len(shape))
         flat, straight = len(shape) == 2, True
         content = float(np.prod(edges)) / (1 if flat else 1000)
         if spacing is None:
@@ -235,14 +235,6 @@ def _apart(one: Volume, other: Volume) -> float:
     corners = np.stack(np.meshgrid(*([0, size - 1] for size in one.shape[1:]), indexing="ij"), -1).reshape(-1, 3)
     apart = float(np.linalg.norm(one.to_world(corners) - other.to_world(corners), axis=1).max())
     return 0.0 if apart <= NEAR * min(one.spacing) else apart
-
-
-def _edges(spacing: float | Sequence[float] | None, axes: int) -> tuple[float, ...]:
-    given = np.asarray(1.0 if spacing is None else spacing, dtype=object).ravel().tolist()
-    given = given * axes if len(given) == 1 else given
-    if len(given) != axes:
-        raise ValueError(f"spacing holds {len(given)} numbers, expected one, or one for each of {axes} axes")
-    return tuple(as_length(float(one), "spacing") for one in given)
 
 
 def _kept(shape: Sequence[int]) -> list[int]:
