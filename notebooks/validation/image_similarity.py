@@ -85,6 +85,7 @@ from medlab.cohorts.subject import draw_person, draw_subject
 from medlab.metrics import dice, mae, mean_interval, mse, multi_scale_ssim, mutual_information
 from medlab.metrics import normalized_cross_correlation, psnr, ssim, ssim_maps
 from medlab.metrics.clinical import lesion_contrast_ratio, region_errors
+from medlab.metrics.head_circumference import head_circumference_cm
 from medlab.viz import explore, show, slices, style, table
 from medlab.viz.exercise import judge
 from medlab.viz.lesson import start
@@ -172,11 +173,11 @@ run.record("sim_first_gone", quality(one, one.well), low=28, high=38, unit="dB",
 #
 # Let $x$ be the image that is judged and $y$ the reference, each of $N$ voxels. The plainest comparisons are the mean absolute error and the {term}`mean squared error` ({cite}`translationreview`, section 6.5, prints the second without its square):
 #
-# $$ \mathrm{MAE} = \frac{1}{N} \sum_i |x_i - y_i|, \qquad \mathrm{MSE} = \frac{1}{N} \sum_i (x_i - y_i)^2 . $$ (sim-error)
+# $$ \begin{aligned} \mathrm{MAE} &= \frac{1}{N} \sum_i |x_i - y_i|, \\ \mathrm{MSE} &= \frac{1}{N} \sum_i (x_i - y_i)^2 . \end{aligned} $$ (sim-error)
 #
 # Both have the unit of the image, and MR images have none. So the error is set in relation to the {term}`data range` $r$, the span of values that such an image can have. In decibels this is the {term}`peak signal-to-noise ratio`:
 #
-# $$ \mathrm{PSNR} = 10 \log_{10} \frac{r^2}{\mathrm{MSE}} = 20 \log_{10} r - 10 \log_{10} \mathrm{MSE} . $$ (sim-psnr)
+# $$ \begin{aligned} \mathrm{PSNR} &= 10 \log_{10} \frac{r^2}{\mathrm{MSE}} \\ &= 20 \log_{10} r - 10 \log_{10} \mathrm{MSE} . \end{aligned} $$ (sim-psnr)
 #
 # It adds nothing to the MSE but a scale: 10 dB more is a tenth of the squared error, 6 dB half the error. Here 1 is about the value of plaques, and $r = 1$ for all images. By hand, and by `medlab`, inside the brain:
 
@@ -196,9 +197,9 @@ torch.testing.assert_close(in_decibels, psnr(x, y, 1.0, mask=brain))
 #
 # {term}`Structural similarity` {cite}`wang2004` looks through a small window about each voxel (a Gaussian of $\sigma$ = 1.5 voxels) and compares three things there: the means $\mu$, the standard deviations $\sigma$, and how the two images vary together, $\sigma_{xy}$. They are called luminance, contrast and structure ({cite}`translationreview`, section 6.5):
 #
-# $$ l = \frac{2 \mu_x \mu_y + C_1}{\mu_x^2 + \mu_y^2 + C_1}, \qquad c = \frac{2 \sigma_x \sigma_y + C_2}{\sigma_x^2 + \sigma_y^2 + C_2}, \qquad s = \frac{\sigma_{xy} + C_3}{\sigma_x \sigma_y + C_3}, $$ (sim-parts)
+# $$ \begin{aligned} l &= \frac{2 \mu_x \mu_y + C_1}{\mu_x^2 + \mu_y^2 + C_1}, \\ c &= \frac{2 \sigma_x \sigma_y + C_2}{\sigma_x^2 + \sigma_y^2 + C_2}, \\ s &= \frac{\sigma_{xy} + C_3}{\sigma_x \sigma_y + C_3}, \end{aligned} $$ (sim-parts)
 #
-# $$ \mathrm{SSIM} = l \, c \, s, \qquad C_1 = (0.01\, r)^2, \quad C_2 = (0.03\, r)^2, \quad C_3 = C_2 / 2 . $$ (sim-ssim)
+# $$ \begin{gathered} \mathrm{SSIM} = l \, c \, s, \\ C_1 = (0.01\, r)^2, \quad C_2 = (0.03\, r)^2, \quad C_3 = \tfrac{1}{2} C_2 . \end{gathered} $$ (sim-ssim)
 #
 # Each factor is 1 where the images agree. The constants keep the fractions steady where a window holds next to nothing, and they are the only place at which the data range enters. What is reported as "the SSIM" is the mean of this map.
 
@@ -267,7 +268,7 @@ for number, (place, change) in enumerate(zip(inner, ("brighter by 0.25", "contra
     found = [float(getattr(maps, name)[place].mean()) for name in ("luminance", "contrast", "structure")]  # fmt: skip
     rows.append([f"{number + 1}: {change}", *(f"{value:.2f}" for value in found), f"{mse(spoiled, y, mask=place).sqrt():.2f}"])  # fmt: skip
     run.record(f"sim_root_{number + 1}", mse(spoiled, y, mask=place).sqrt(), low=0.01, high=0.3, digits=2)  # fmt: skip
-    run.record(f"sim_disc_{number + 1}", found[number], low=(0.8, 0.1, -1)[number], high=(0.985, 0.95, 0.3)[number], digits=2)  # fmt: skip
+    run.record(f"sim_disc_{number + 1}", found[number], low=(0.8, 0.1, -1)[number], high=(0.985, 0.95, 0.7)[number], digits=2)  # fmt: skip
     assert min(found) == found[number]
 table(["disc", "luminance", "contrast", "structure", "root MSE"], rows, caption="Means inside the discs; one synthetic slice.")  # fmt: skip
 
@@ -349,7 +350,7 @@ for key, kind, name, low, high in BANDS:
 # %% [markdown]
 # One PSNR of {glue:text}`sim_equal_psnr` dB, and an SSIM from {glue:text}`sim_shading` (shading) to {glue:text}`sim_noise` (noise). Read the table as a list of blind spots.
 #
-# - **SSIM** forgives what varies slowly: brightness, shading. It is hardest on noise, because in a flat window of white matter the structure of the image *is* noise. To a reader, that noise is nothing; the blocks and the blur, which destroy anatomy, come out better.
+# - **SSIM** forgives what varies slowly: brightness, shading. It is hardest on noise, because in a flat window of white matter the structure of the image *is* noise. To a reader this noise is a nuisance; the blocks and the blur, which destroy anatomy, come out better.
 # - **MS-SSIM** {cite}`wang2003` repeats contrast and structure on images that are halved four times. Noise averages out there: {glue:text}`sim_noise_ms`.
 # - **{term}`Normalised cross-correlation <normalised cross-correlation>`** (NCC) is Pearson's correlation. Brightness and contrast do not count at all ({glue:text}`sim_bright_ncc`).
 # - **{term}`Mutual information`** {cite}`viola1997` asks only how well one image's value tells the other's. Salt and pepper leaves most voxels untouched, {glue:text}`sim_salt_mi`; noise blurs every value, {glue:text}`sim_noise_mi`.
@@ -381,7 +382,7 @@ explore(
 #
 # An image is more than its subject. Where both images are black the error is 0, and the mean counts it. If brain is a share $f$ of the image and all the rest agrees exactly,
 #
-# $$ \mathrm{MAE} = f \,\mathrm{MAE}_\text{brain}, \qquad \mathrm{PSNR} = \mathrm{PSNR}_\text{brain} + 10 \log_{10} (1/f), $$ (sim-background)
+# $$ \begin{aligned} \mathrm{MAE} &= f \,\mathrm{MAE}_\text{brain}, \\ \mathrm{PSNR} &= \mathrm{PSNR}_\text{brain} + 10 \log_{10} (1/f), \end{aligned} $$ (sim-background)
 #
 # and $1 - \mathrm{SSIM}$ shrinks with $f$ nearly as MAE does. Nothing about the brain has changed. Bieder's thesis says of its table 1 that the differences between models look small because "the image background is black, which is easy to predict" ({cite}`thesis`, chapter 8, section 3).
 #
@@ -414,8 +415,7 @@ for at, (ax, label) in enumerate(zip(axes, ("MAE", "1 − SSIM", "PSNR (dB)"), s
         ax.plot(100 * shares, rows[:, at], color=colour, label=name, marker="o", markersize=3)
     ax.set(ylabel=label, ylim=(0, None) if at < 2 else None)
 axes[0].legend(title="model", loc="upper right")
-axes[2].set(xlabel="brain's share of the image (%)")
-axes[2].invert_xaxis()
+axes[2].set(xlabel="brain's share of the image (%)", xlim=(102 * shares[0], 98 * shares[-1]))
 show(figure, caption="Two blurred copies of one synthetic slice, judged with ever more black around them (to the right). Both look better and better. The gap between them closes in MAE and SSIM; in PSNR it stays.", alt="Three panels; MAE and 1 − SSIM of both models fall towards 0 and towards each other, PSNR of both rises in parallel")  # fmt: skip
 gap = dict(zip(("mae", "ssim", "psnr"), abs(curves["good"] - curves["poor"]).T, strict=True))
 run.record("sim_pad_gain", curves["good"][-1, 2] - curves["good"][0, 2], low=3, high=12, unit="dB", digits=1)  # fmt: skip
@@ -475,11 +475,9 @@ found = {name: (float(ssim(a, b, span, **more)), float(psnr(a, b, span, mask=mor
 through = [float(ssim(noisy[..., k], clean[..., k], 1.0)) for k in range(clean.shape[2])]
 found["mean over axial slices"] = float(np.mean(through)), found[CHOICES[0][0]][1]
 table(["choice", "SSIM", "PSNR (dB)"], [[name, f"{a:.3f}", f"{b:.1f}"] for name, (a, b) in found.items()], caption="One pair of synthetic volumes; the data range is 1 where nothing else is said. The programs are named after their defaults.")  # fmt: skip
-values = [value for value, _ in found.values()]
-run.record("sim_choice_low", min(values), low=0.1, high=0.8, digits=2)
-run.record("sim_choice_high", max(values), low=0.5, high=0.99, digits=2)
+run.record("sim_choice_low", min(found.values())[0], low=0.1, high=0.8, digits=2)
+run.record("sim_choice_high", max(found.values())[0], low=0.82, high=0.99, digits=2)
 run.record("sim_choice_lit", found[CHOICES[5][0]][1] - found[CHOICES[4][0]][1], low=5.5, high=6.5, unit="dB", digits=1)  # fmt: skip
-assert max(values) - min(values) > 0.1
 
 # %% [markdown]
 # From {glue:text}`sim_choice_low` to {glue:text}`sim_choice_high`, and every one of them is "the SSIM". One bright voxel, the same in both images, is worth {glue:text}`sim_choice_lit` where the program takes the data range from the image. Two papers that report 0.85 and 0.88 may have measured the same thing or not; compare only what one program with one setting has measured on one grid. `medlab` never guesses the range.
@@ -551,7 +549,6 @@ for (name, curves_of), colour in zip(across.items(), (style.ORANGE, style.BLUE),
     for ax, values, label in zip(axes, curves_of, ("NCC", "MI (nats)"), strict=True):
         ax.plot(MOVES, values, color=colour, marker="o", markersize=3, label=name)
         ax.set_ylabel(label)
-axes[0].axhline(0, color=style.MUTED, linewidth=0.8)
 axes[1].legend(loc="upper right")
 axes[1].set_xlabel("shift (mm)")
 show(figure, caption="Two images of one synthetic slice, one of them moved sideways. Between contrasts NCC is negative and has its extreme at 0; mutual information has a peak at 0 for both pairs.", alt="Above: NCC of T1 with itself peaks at 1, that of T2 with T1 has a deep negative trough at 0; below: both curves of mutual information peak at 0")  # fmt: skip
@@ -605,7 +602,6 @@ FADES = np.linspace(0, 1, 11)
 
 
 def clinical(case, image):
-    """The lesion contrast ratio, and the Dice coefficient of the segmentation."""
     return lesion_contrast_ratio(image, case.lesion, case.nawm), dice(found_plaques(image, case, factor), case.lesion)  # fmt: skip
 
 
@@ -643,7 +639,7 @@ for key, value, low, high, digits, unit in BANDS:
 assert centre[five, 4] < 0.8 * centre[0, 4] and centre[five, 1] > 0.98 * centre[0, 1]
 
 # %% [markdown]
-# At half the fade PSNR has lost {glue:text}`sim_fade_half_psnr` and SSIM {glue:text}`sim_fade_half_ssim`; nobody would notice in a table. The lesion contrast ratio has gone from {glue:text}`sim_fade_ratio` to {glue:text}`sim_fade_half_ratio`, and Dice from {glue:text}`sim_fade_dice` to {glue:text}`sim_fade_half_dice`. Plaques are {glue:text}`sim_lesion_share` of the brain, and a mean over the brain weighs them so. Errors *by region* see it at once: each is a mean over its own voxels, and that of the lesions has grown {glue:text}`sim_fade_lesion_mae`, that of NAWM {glue:text}`sim_fade_nawm_mae`.
+# At half the fade PSNR has lost {glue:text}`sim_fade_half_psnr` and SSIM {glue:text}`sim_fade_half_ssim`, NCC even less; nobody would notice in a table. The lesion contrast ratio has gone from {glue:text}`sim_fade_ratio` to {glue:text}`sim_fade_half_ratio`, and Dice from {glue:text}`sim_fade_dice` to {glue:text}`sim_fade_half_dice`. Plaques are {glue:text}`sim_lesion_share` of the brain, and a mean over the brain weighs them so. Errors *by region* see it at once: each is a mean over its own voxels, and that of the lesions has grown {glue:text}`sim_fade_lesion_mae`, that of NAWM {glue:text}`sim_fade_nawm_mae`.
 #
 # How much fading do real networks do? Wei et al. {cite}`wei2019flair` give the ratio for five methods (printed in {cite}`translationreview`). If our plaques lost the same *share* of their contrast, what would the other measures say?
 
@@ -664,10 +660,17 @@ table(["method", "R, published", "contrast lost", "R, ours", "change of PSNR (dB
 # %% [markdown]
 # The U-Net of that table lost half of the contrast. In our heads this costs {glue:text}`sim_unet_psnr`, and a segmentation falls to a Dice of {glue:text}`sim_unet_dice`. The published ratios are measured, the right half is a thought experiment: real networks also blur and misplace, our plaques start at a lower $R$ than theirs, and a segmentation that is retrained on made images would adapt. Still, one lesson is solid: a paper that reports PSNR and SSIM alone could have kept or lost the disease. The remedy has a price in the old currency. With a loss that weighs lesions by region, Wei et al. {cite}`wei2019pet` report a *lower* PSNR (U-Net: 29.30 dB without, 28.61 dB with the weights).
 #
+# The thesis takes the same way with a number that a paediatrician trusts. Its table 1 goes on with the {term}`head circumference` of the predicted 3D heads: between the poorest and the best of the four variants PSNR rises from 22.9 to 24.6 dB, while the correlation with the true circumference rises from 0.173 to 0.968, and the standard deviation of the error falls from 3.85 to 0.96 cm. A clinical measure has other blind spots: around our first head `medlab`'s tape reads {glue:text}`sim_tape`, and moved by half a voxel, which cost ten decibels above, {glue:text}`sim_tape_moved`.
+#
 # Drag the fade, and find the point at which you, and the segmentation, no longer see a plaque. Then look at what PSNR says there.
 
 
 # %% tags=["hide-input"]
+head = 1 - cases[0].subject.share("air")
+for key, image in (("tape", head), ("tape_moved", shifted(head, 0.5).clamp(0, 1))):
+    run.record(
+        f"sim_{key}", head_circumference_cm(image, MM), low=50, high=66, unit="cm", digits=1
+    )
 ZOOM = (slice(44, 148), slice(62, 186))
 
 
