@@ -22,10 +22,11 @@ def draw_difference(
     ax.set_axis_off()
     if image is not None:
         slices.draw_slice(ax, image[..., None], index=0, window=window, spacing=(spacing,) * 3)
+    opacity = 0.9 if image is None else 0.6
     parts = {FOUND: prediction & reference, MISSED: reference & ~prediction, FALSE: prediction & ~reference}
     for colour, part in parts.items():
         sharp = np.kron(part, np.ones((SHARPER, SHARPER)))[..., None]
-        slices.draw_mask(ax, sharp, index=0, colour=colour, spacing=(spacing / SHARPER,) * 3)
+        slices.draw_mask(ax, sharp, index=0, colour=colour, opacity=opacity, spacing=(spacing / SHARPER,) * 3)
 
 
 def name_colours(ax: Axes, x: float = 1.06, y: float = 0.62) -> None:
