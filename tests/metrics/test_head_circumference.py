@@ -31,7 +31,7 @@ def radius(half_axes, spacing=(1.0, 1.0, 1.0), turn=None, centre=(0, 0, 0)):
     return np.sqrt(((at / np.array(half_axes)) ** 2).sum(-1))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(5))
 def test_ellipsoids_at_any_orientation(seed):
     draw = np.random.default_rng(seed)
     axes = np.sort(draw.uniform(30, 55, 3))[::-1]
@@ -62,14 +62,14 @@ def test_shares_need_no_smoothing():
 def test_planes_and_tilts():
     # Longest along z, as a head with a face and a neck is; leaning by 20 degrees about x.
     lean = Rotation.from_euler("x", 20, degrees=True).as_matrix()
-    mask = radius((36, 42, 50), turn=lean) < 1
+    mask = radius((27, 31, 37), turn=lean) < 1
     free = head_circumference_cm(mask, max_tilt_degrees=90)
-    assert free == pytest.approx(perimeter_cm(42, 50), rel=0.005), "the sagittal outline"
+    assert free == pytest.approx(perimeter_cm(31, 37), rel=0.005), "the sagittal outline"
     # An axial plane cuts the ellipse in y and z at 20 degrees to its axis.
     angle = math.radians(20)
-    axial = 1 / math.hypot(math.cos(angle) / 42, math.sin(angle) / 50)
-    assert head_circumference_cm(mask, plane="axial") == pytest.approx(perimeter_cm(36, axial), rel=0.005)
-    assert head_circumference_cm(mask, max_tilt_degrees=0) == pytest.approx(perimeter_cm(36, axial), rel=0.005)
+    axial = 1 / math.hypot(math.cos(angle) / 31, math.sin(angle) / 37)
+    assert head_circumference_cm(mask, plane="axial") == pytest.approx(perimeter_cm(27, axial), rel=0.005)
+    assert head_circumference_cm(mask, max_tilt_degrees=0) == pytest.approx(perimeter_cm(27, axial), rel=0.005)
     within = [head_circumference_cm(mask, max_tilt_degrees=tilt) for tilt in (0, 15, 30, 90)]
     assert within == sorted(within)
 
@@ -115,7 +115,7 @@ def test_axial_tape_agrees_with_the_cohorts():
 
 
 def test_a_neonate_in_a_usual_pose_has_the_circumference_that_it_was_drawn_with():
-    grid = Grid.cube(64, 170.0)
+    grid = Grid.cube(52, 165.0)
     neonate = growth.draw_neonate(1, angles_deg=(8.0, 4.0, 0.0))
     head = 1 - growth.draw_neonatal_subject(neonate, 36.0, grid).share("air")
     truth = growth.head_circumference_cm(36.0, neonate.centile_z)
@@ -124,7 +124,7 @@ def test_a_neonate_in_a_usual_pose_has_the_circumference_that_it_was_drawn_with(
     assert found[1] > 1.015 * truth and found[2] > 1.1 * truth, "nose and chin, then the profile"
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(shift=st.tuples(*[st.integers(0, 6)] * 3), flip=st.sampled_from([0, 1, 2]), scale=st.floats(0.3, 5))
 def test_moving_mirroring_and_scaling(shift, flip, scale):
     turn = Rotation.from_euler("xz", (15, 30), degrees=True).as_matrix()
