@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from medlab.arguments import whole
-from medlab.metrics.mask_pairs import as_mask
+from medlab.metrics.mask_pairs import as_mask, as_tensor
 
 
 def as_images(
@@ -13,7 +13,7 @@ def as_images(
     """The two images as floating tensors, and the mask in their space."""
     found = []
     for value, name in ((prediction, "prediction"), (reference, "reference")):
-        image = value if isinstance(value, Tensor) else torch.as_tensor(value)
+        image = value if isinstance(value, Tensor) else as_tensor(value, name)
         if image.is_complex() or image.dtype == torch.bool:
             raise ValueError(f"{name} holds {image.dtype}, expected real numbers")
         # Sums of half precision overflow and lose what is small.

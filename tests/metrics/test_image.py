@@ -187,6 +187,16 @@ def test_the_gradient_of_mutual_information():
         assert float(found[tuple(at)]) == pytest.approx(float(slope.detach()), rel=1e-4, abs=1e-6)
 
 
+def test_arrays_as_they_come():
+    x, y = (one.numpy() for one in pair((12, 13)))
+    expected = float(mse(torch.from_numpy(x), torch.from_numpy(y)))
+    assert float(mse(x, y)) == expected
+    assert float(mse(x[::-1], y[::-1])) == pytest.approx(expected, rel=1e-12), "views with negative steps"
+    assert float(mse(x.astype(">f8"), y)) == expected, "a big-endian file"
+    with pytest.raises(ValueError, match="prediction is a list, expected a tensor or an array"):
+        mse(x.tolist(), y)
+
+
 GOOD = torch.rand(12, 12, generator=torch.Generator().manual_seed(0))
 
 
