@@ -137,10 +137,11 @@ def draw(ax, data, window, title, index=level, **settings):
     ax.set_title(title, fontsize=10)
 
 
-def outline(ax, mask, colour, index=level):
+def outline(ax, mask, colour, index=level, linewidths=1.4):
     """The border of a mask on the slice that is shown."""
     image = slices.slice_image(mask.float(), "axial", index)[::-1]
-    ax.contour(image, [0.5], colors=[colour], linewidths=1.4, extent=(0, mask.shape[0] * MM, 0, mask.shape[1] * MM))  # fmt: skip
+    if image.any():
+        ax.contour(image, [0.5], colors=[colour], linewidths=linewidths, extent=(0, mask.shape[0] * MM, 0, mask.shape[1] * MM))  # fmt: skip
 
 
 figure, axes = plt.subplots(1, 3, figsize=(7.4, 3.2))
@@ -158,7 +159,7 @@ show(
 
 # %% [markdown]
 # Sides are those of the patient, in {term}`radiological convention`. All patients, scans and, later, raters on this page are synthetic; what is real is the design. We rebuild chapter 6 of the thesis {cite}`thesis`: CT heads as in CQ500 {cite}`chilamkurthy2018`, an {term}`error map` from
-# a method that has seen only healthy heads, and a decision for each {term}`structure <structure score>`. Its test set had 86 patients, with the sides of bleeds as in its table 2, and so has ours. In place of its network stands the simplest map that can be read in one line. With mean $m$ and standard deviation $s$ of healthy heads in the same place, of values cut to 0 to 80 HU,
+# a method that has seen only healthy heads, and a decision for each {term}`structure <structure score>`. Its test set had 86 patients, with the sides of bleeds as in its table 2, and so has ours (profile `ci`: every fourth). In place of its network stands the simplest map that can be read in one line. With mean $m$ and standard deviation $s$ of healthy heads in the same place, of values cut to 0 to 80 HU,
 #
 # $$ e = G_{4\,\text{mm}} * \frac{|I - m|}{s + 10\text{ HU}} , $$ (detect-map)
 #
@@ -168,23 +169,26 @@ show(
 #
 # A map has many voxels, a report has one line a hemisphere. The thesis takes the maximum inside (chapter 6, section 4), and says "bleed" from a threshold $t$ on:
 #
-# $$ q_k = \max_{\mathbf{x} \in \text{structure } k} e(\mathbf{x}), \qquad
-# \text{sensitivity} = \frac{|\{q_k \ge t\} \cap \text{ill}|}{|\text{ill}|}, \quad
-# \text{specificity} = \frac{|\{q_k < t\} \cap \text{well}|}{|\text{well}|} . $$ (detect-score)
+# $$ \begin{aligned}
+# q_k &= \max_{\mathbf{x} \in \text{structure } k} e(\mathbf{x}), \\
+# \text{sensitivity} &= \frac{|\{k \text{ ill}: q_k \ge t\}|}{|\{k \text{ ill}\}|}, \qquad
+# \text{specificity} = \frac{|\{k \text{ well}: q_k < t\}|}{|\{k \text{ well}\}|} .
+# \end{aligned} $$ (detect-score)
+
 
 # %%
-one, suspicion = tested[example], maps["any"][example]
-by_hand = {side: float(suspicion[mask].max()) for side, mask in one.hemispheres.items()}  # (detect-score)  # fmt: skip
-assert by_hand == metrics.structure_scores(suspicion, one.hemispheres)
-
-
 def scores(kind, percentile=100):
     """One score for each hemisphere of each patient, (patients, 2)."""
-    found = [metrics.structure_scores(e, one.hemispheres, percentile=percentile) for e, one in zip(maps[kind], tested, strict=True)]  # fmt: skip
-    return np.array([[one[side] for side in SIDES] for one in found])
+    rows = []
+    for suspicion, one in zip(maps[kind], tested, strict=True):
+        found = metrics.structure_scores(suspicion, one.hemispheres, percentile=percentile)
+        rows.append([found[side] for side in SIDES])
+    return np.array(rows)
 
 
 of_any, of_bright = scores("any"), scores("bright")
+by_hand = [float(maps["any"][0][mask].max()) for mask in tested[0].hemispheres.values()]
+np.testing.assert_allclose(of_any[0], by_hand)  # (detect-score)
 truth, patient = has_bleed.ravel(), np.repeat(np.arange(len(tested)), 2)
 
 # %% [markdown]
@@ -208,7 +212,7 @@ def decide(threshold, ill):
         rates[label] = float((of_any.ravel()[kind] >= threshold).mean())
     hit, alarm = rates["bleed"], rates["no bleed"]
     axes["scores"].axvline(threshold, color=style.INK, linewidth=1.5)
-    axes["scores"].set(xlabel="score of a hemisphere", ylabel="hemispheres", title="scores and threshold")  # fmt: skip
+    axes["scores"].set(xlabel="score of a hemisphere", ylabel="hemispheres", title="scores and threshold", ylim=(0, 1.35 * axes["scores"].get_ylim()[1]))  # fmt: skip
     axes["scores"].legend(loc="upper right")
     axes["roc"].plot(false_rate, true_rate, color=style.PURPLE)
     axes["roc"].plot([0, 1], [0, 1], color=style.MUTED, linestyle=":", linewidth=1)
@@ -253,7 +257,8 @@ wins = (q[truth][:, None] > q[~truth]) + 0.5 * (q[truth][:, None] == q[~truth])
 np.testing.assert_allclose(wins.mean(), auroc(q, truth))  # (detect-auroc)
 v, w = wins.mean(1), wins.mean(0)
 error = np.sqrt(v.var(ddof=1) / v.size + w.var(ddof=1) / w.size)  # (detect-delong)
-np.testing.assert_allclose(wins.mean() + 1.96 * error, auroc_interval(q, truth).high, rtol=1e-4)
+high = wins.mean() + 1.96 * error
+np.testing.assert_allclose(high, auroc_interval(q, truth).high, rtol=1e-4)
 
 # %% tags=["hide-input"]
 methods = {
@@ -280,7 +285,7 @@ for key, value in zip(("gain", "gain_low", "gain_high"), gain.difference, strict
 #
 # ## Count patients
 #
-# **Predict.** The two hemispheres of a person resemble each other. If we count 172 of them as if they were 172 people, will the interval be too narrow? And what about single slices, or voxels?
+# **Predict.** The two hemispheres of a person resemble each other. If we count each of them as if it were a person, will the interval be too narrow? And what about single slices, or voxels?
 
 # %% tags=["hide-input"]
 thin = run.pick(ci=1, cpu=3, gpu=3)  # of the voxels, every third will do
@@ -420,9 +425,15 @@ run.record("detect_most_alarms", base.false_alarms_per_scan.max(), low=1, high=8
 run.record("detect_last_alarms", base.false_alarms_per_scan[-1], low=0.25, high=0.45, digits=2)
 for key, rule in zip(("one", "covered", "near"), RULES, strict=True):
     run.record(f"detect_froc_{key}", curves["bright", rule].sensitivity_at(1)[0], low=0.1, high=0.95, digits=2)  # fmt: skip
-few = base.thresholds[np.flatnonzero(np.maximum.accumulate(base.false_alarms_per_scan) <= 1)[-1]]  # fmt: skip
-candidates, count = ndimage.label(maps["bright"][example] >= few, np.ones((3, 3, 3)))
-true_ones = np.isin(candidates, np.unique(candidates[tested[example].clot.numpy()])) & (candidates > 0)  # fmt: skip
+few = base.thresholds[np.flatnonzero(np.maximum.accumulate(base.false_alarms_per_scan) <= 4)[-1]]  # fmt: skip
+split, best = {}, (-1, 0, 0)
+for n in bleeding:
+    parts, _ = ndimage.label(maps["bright"][n] >= few, np.ones((3, 3, 3)))
+    hit = np.isin(parts, np.unique(parts[tested[n].clot.numpy()])) & (parts > 0)
+    split[n] = torch.from_numpy(hit), torch.from_numpy((parts > 0) & ~hit)
+    both = np.minimum(*(mask.sum((0, 1)).numpy() for mask in split[n]))
+    best = max(best, (int(both.max()), n, int(both.argmax())))  # a slice that shows both kinds
+_, chosen, at = best
 figure, axes = plt.subplots(1, 2, figsize=(6.8, 3.5), width_ratios=(1.25, 1))
 for (kind, name), colour in zip(NAMES.items(), (style.BLUE, style.ORANGE), strict=True):
     alarms, hits, _ = curves[kind, "one voxel in common"]
@@ -431,12 +442,12 @@ for (kind, name), colour in zip(NAMES.items(), (style.BLUE, style.ORANGE), stric
     axes[0].plot(alarms[last - 1 :], hits[last - 1 :], color=colour, linestyle=":", linewidth=1.2)  # fmt: skip
 axes[0].set(xlabel="false alarms a scan", ylabel="share of lesions found", ylim=(0, 1.03), title="FROC")  # fmt: skip
 axes[0].legend(loc="lower right")
-draw(axes[1], tested[example].image, (0, 80), "candidates")
-outline(axes[1], torch.from_numpy(true_ones), style.GOLD)
-outline(axes[1], torch.from_numpy((candidates > 0) & ~true_ones), style.PINK)
+draw(axes[1], tested[chosen].image, (0, 80), "candidates", index=at)
+for mask, colour in zip(split[chosen], (style.GOLD, style.PINK), strict=True):
+    outline(axes[1], mask, colour, index=at)
 show(
     figure,
-    caption="FROC curves of the two maps, synthetic patients. Dotted: below the threshold with most false alarms, candidates merge until one is left in each scan, which covers the brain and finds everything in it. Right: one slice at about one false alarm a scan; gold: touches the bleed, pink: false alarm.",
+    caption="FROC curves of the two maps, synthetic patients. Dotted: below the threshold with most false alarms, candidates merge until one is left in each scan, which covers the brain and finds everything in it. Right: a slice with both kinds of candidates, at about four false alarms a scan; gold: part of one that touches a bleed, pink: of one that does not.",
     alt="Two rising curves that turn back to the left as dotted lines and end at no false alarms and all lesions found; a CT slice with outlined candidates",
 )
 
@@ -449,7 +460,7 @@ show(
 #
 # $$ \kappa = \frac{P - E}{1 - E}, \qquad P = \operatorname{mean}_i \frac{R \sum_c v_{ic}^2 - 1}{R - 1}, \qquad E = \sum_c \big(\operatorname{mean}_i v_{ic}\big)^2 . $$ (detect-kappa)
 #
-# The thesis gives κ for each finding, and the AUROC of each rater against the majority (appendix B, table 3). Of a rater who says yes or no, AUROC is the mean of sensitivity and specificity. Note that each rater is *part of the majority* that judges him.
+# The thesis gives κ for each finding, and the AUROC of each rater against the majority (appendix B, table 3). Of a rater who says yes or no, AUROC is the mean of sensitivity and specificity. Note that each rater is *part of the majority* that is the judge.
 #
 # **Predict.** Three raters toss coins. What is their κ? And what AUROC does each get against their majority?
 
@@ -491,7 +502,8 @@ def read_often(ill, quality, hidden=0.0):
 
 
 def middle(values):
-    return f"{values.mean():.2f} ({np.quantile(values, 0.025):.2f}–{np.quantile(values, 0.975):.2f})"
+    low, high = np.quantile(values, [0.025, 0.975])
+    return f"{values.mean():.2f} ({low:.2f} to {high:.2f})".replace("-", "−")
 
 
 rows = []
@@ -534,9 +546,9 @@ for key, low, high in (("own", -0.02, 0.02), ("hidden", 0.05, 0.15), ("bad", 0.0
 # %% [markdown]
 # Coins get 0.75: each belongs to the majority in three of four cases. That is what the rater's own vote is worth.
 #
-# How much of it is in table 3? If raters were right with exactly the printed AUROC, and erred independently, the majority would return nearly the same numbers: careful raters are flattered by {glue:text}`detect_flatter_own`, because two other careful votes outweigh one's own. The worse the raters, the more ({glue:text}`detect_flatter_bad` where each is right in two of three cases). Worst is a shared error. If one case in ten misleads everybody, all look {glue:text}`detect_flatter_hidden` better than they are, and κ notices nothing ({glue:text}`detect_kappa_own` and {glue:text}`detect_kappa_hidden`): *agreement is not truth*. Judge a rater, and a method beside him, against the others or against a later truth (follow-up, surgery), not against a vote he has cast.
+# How much of it is in table 3? If raters were right with exactly the printed AUROC, and erred independently, the majority would return nearly the same numbers: careful raters are flattered by {glue:text}`detect_flatter_own`, because two other careful votes outweigh one's own. The worse the raters, the more ({glue:text}`detect_flatter_bad` where each is right in two of three cases). Worst is a shared error. If one case in ten misleads everybody, all look {glue:text}`detect_flatter_hidden` better than they are, and κ notices nothing ({glue:text}`detect_kappa_own` and {glue:text}`detect_kappa_hidden`): *agreement is not truth*. Judge a rater, and a method as well, against the others or against a later truth (follow-up, surgery), not against a vote that the rater has cast.
 #
-# Can one read a table backwards? Where three vote, every disagreement is one lone vote, so κ and the AUROCs come from the same counts. For bleeding left with 39 ill and 47 well, the printed AUROCs allow no κ below {glue:text}`detect_left_lowest`; the table says 0.745. Over all 196 scans of the thesis (39 and 157) anything from {glue:text}`detect_left_all` on is possible. So the table was probably counted over the whole set, which has far fewer ill. It matters, since κ has a peculiarity:
+# Can one read a table backwards? Where three vote, every disagreement is one lone vote, so κ and the AUROCs come from the same counts. For bleeding left with 39 ill and 47 well, the printed AUROCs allow no κ below {glue:text}`detect_left_lowest`; the table says 0.745. Over all 196 scans of the thesis (39 and 157) anything from {glue:text}`detect_left_all` on is possible. So the table seems to have been counted over more than the test patients, and then bleeds were rarer. It matters, since κ has a peculiarity:
 #
 # **Predict.** Two raters are right in 95 % of the ill and 95 % of the well. The finding becomes rare. What does their κ do?
 
@@ -573,8 +585,10 @@ for key, prevalence in (("half", 0.5), ("rare", 0.01)):
 #
 # Masks can be voted on, too. But a majority gives every rater the same weight, the one who is careful and the one who paints everything. {term}`STAPLE` {cite}`warfield2004` estimates in turn the hidden truth and how good each rater $r$ is: sensitivity $p_r$ and specificity $q_r$. With their marks $d_r$ and the prior $\pi$, a voxel is ill with probability
 #
-# $$ w = \frac{\pi\, a}{\pi\, a + (1 - \pi)\, b}, \qquad
-# a = \prod_r p_r^{d_r} (1 - p_r)^{1 - d_r}, \quad b = \prod_r q_r^{1 - d_r} (1 - q_r)^{d_r}, $$ (detect-staple)
+# $$ \begin{aligned}
+# w &= \frac{\pi\, a}{\pi\, a + (1 - \pi)\, b}, \\
+# a &= \prod_r p_r^{d_r} (1 - p_r)^{1 - d_r}, \qquad b = \prod_r q_r^{1 - d_r} (1 - q_r)^{d_r},
+# \end{aligned} $$ (detect-staple)
 #
 # and $p_r$, $q_r$ are then read off from $w$. Two panels of synthetic raters outline each bleed. In the first, one is careful and two have shaky hands; in the second, one is careful and two go on too long. (They see a blurred clot, and cut it at a level of their own that wanders.)
 #
@@ -625,26 +639,24 @@ table(
     rows,
     caption=f"Two panels of synthetic raters, {len(large)} synthetic patients with more than 4 ml of blood: mean and 95 % interval over patients.",
 )
-shown = max(large, key=lambda n: int(tested[n].clot.sum()))
-best = int(tested[shown].clot.sum((0, 1)).argmax())
-box = ndimage.find_objects(ndimage.binary_dilation(tested[shown].clot.numpy(), iterations=4).astype(int))[0][:2]  # fmt: skip
-figure, axes = plt.subplots(1, 2, figsize=(6.4, 3.6))
+box = ndimage.find_objects(ndimage.binary_dilation(tested[example].clot.numpy(), iterations=5).astype(int))[0][:2]  # fmt: skip
+figure, axes = plt.subplots(1, 2, figsize=(6.4, 3.7))
 for ax, panel in zip(axes, PANELS, strict=True):
-    draw(ax, tested[shown].image[box], (0, 80), TITLES[panel], index=best, sides=False)  # fmt: skip
-    for mask, colour in zip(drawn[panel, shown], (style.BLUE, style.GREEN, style.GREEN), strict=True):  # fmt: skip
-        outline(ax, mask[box], colour, index=best)
-    outline(ax, fused[panel, shown]["STAPLE"][box], style.ORANGE, index=best)
-for colour, name in ((style.BLUE, "careful"), (style.GREEN, "the other two"), (style.ORANGE, "STAPLE")):  # fmt: skip
-    axes[0].plot([], [], color=colour, label=name)
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    draw(ax, tested[example].image[box], (0, 80), TITLES[panel], sides=False)
+    outline(ax, fused[panel, example]["STAPLE"][box], style.ORANGE, linewidths=4)
+    for mask, colour in zip(drawn[panel, example], (style.BLUE, style.GREEN, style.PINK), strict=True):  # fmt: skip
+        outline(ax, mask[box], colour)
+for colour, name in ((style.BLUE, "careful"), (style.GREEN, "second"), (style.PINK, "third"), (style.ORANGE, "STAPLE")):  # fmt: skip
+    axes[0].plot([], [], color=colour, linewidth=4 if name == "STAPLE" else 1.4, label=name)
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 show(
     figure,
-    caption="A synthetic bleed in CT (0 to 80 HU), outlined by two panels of synthetic raters, and what STAPLE makes of it.",
+    caption="The bleed of the first picture in CT (0 to 80 HU), outlined by two panels of synthetic raters (thin), and what STAPLE makes of it (thick, below them).",
     alt="A bright bleed with three ragged outlines and a fused one; beside it the same bleed with two wide outlines and one inside, and the fused one is wide",
 )
 
 # %% [markdown]
-# In the first panel STAPLE finds out who is who: it gives the careful rater a sensitivity of {glue:text}`detect_shaky_first` and the shaky ones {glue:text}`detect_shaky_others`, and lets the careful one decide: Dice {glue:text}`detect_shaky_staple` against {glue:text}`detect_shaky_majority` for the majority, in the same patients {glue:text}`detect_shaky_gain` ± {glue:text}`detect_shaky_half` more. In the second it is taken in. Two raters with the same habit confirm each other ({glue:text}`detect_habit_others`), the careful one looks as if he missed much ({glue:text}`detect_habit_first`), and both fusions end near the wide masks ({glue:text}`detect_habit_staple` and {glue:text}`detect_habit_majority`). STAPLE assumes that raters err independently; a habit that is shared becomes the truth. And it needs a region: in a wide background everybody's specificity is near 1, and going on costs nothing. We give it the neighbourhood of the marks.
+# In the first panel STAPLE finds out who is who: it gives the careful rater a sensitivity of {glue:text}`detect_shaky_first` and the shaky ones {glue:text}`detect_shaky_others`, and lets the careful one decide: Dice {glue:text}`detect_shaky_staple` against {glue:text}`detect_shaky_majority` for the majority, in the same patients {glue:text}`detect_shaky_gain` ± {glue:text}`detect_shaky_half` more. In the second it is taken in. Two raters with the same habit confirm each other ({glue:text}`detect_habit_others`), the careful one seems to miss much ({glue:text}`detect_habit_first`), and both fusions end near the wide masks ({glue:text}`detect_habit_staple` and {glue:text}`detect_habit_majority`). STAPLE assumes that raters err independently; a habit that is shared becomes the truth. And it needs a region: in a wide background everybody's specificity is near 1, and going on costs nothing. We give it the neighbourhood of the marks.
 #
 # A Dice between raters is {term}`inter-rater agreement`, the bar for a network that learns from them: {glue:text}`detect_shaky_pairs` between the two shaky ones, {glue:text}`detect_habit_pairs` between the two who go on. The higher number belongs to the worse masks. (Repeated readings by one rater give the *intra*-rater Dice, by the same function.)
 #
@@ -682,7 +694,7 @@ run.record("detect_correlation", np.corrcoef(ml[:, 0], ml[:, 1])[0, 1], low=0.7,
 #
 # $$ \bar p = \frac1K \sum_k p_k, \qquad s^2 = \frac{1}{K - 1} \sum_k (p_k - \bar p)^2 . $$ (detect-ensemble)
 #
-# Members come one by one, and are forgotten after a recurrence of Welford has taken them in; ten 3D maps need no more memory than two. {term}`Calibration` means that of all voxels called 70 % likely, 70 % are clot. The mean distance from that, over bins $b$ with $n_b$ voxels, and the mean squared error of a probability {cite}`naeini2015,brier1950` are
+# Members come one by one, and are forgotten after a recurrence of Welford has taken them in; a hundred maps need no more memory than a few. {term}`Calibration` means that of all voxels called 70 % likely, 70 % are clot. The mean distance from that, over bins $b$ with $n_b$ voxels, and the mean squared error of a probability {cite}`naeini2015,brier1950` are
 #
 # $$ \mathrm{ECE} = \sum_b \frac{n_b}{n} \big| \bar y_b - \bar p_b \big|, \qquad \mathrm{Brier} = \operatorname{mean}\,(p - y)^2 . $$ (detect-calibration)
 #
@@ -717,7 +729,8 @@ even_handed = member(0, balanced=True)
 # %%
 predictions = torch.stack([model(tested[example]) for model in models])
 by_hand = predictions.mean(0), predictions.var(0)  # (detect-ensemble), all in memory
-doubt = metrics.ensemble_maps(model(tested[example]) for model in models)  # one after another
+# The same, one after another:
+doubt = metrics.ensemble_maps(model(tested[example]) for model in models)
 torch.testing.assert_close(doubt.mean, by_hand[0])
 torch.testing.assert_close(doubt.variance, by_hand[1])
 
@@ -746,20 +759,21 @@ run.record("detect_more_half", more.half, low=0, high=0.25, digits=3)
 wrong, disputed = (ensemble_p > 0.5) != y, in_brain({n: one.variance for n, one in fused.items()})  # fmt: skip
 most = disputed >= np.quantile(disputed, 0.98)
 run.record("detect_disputed", 100 * wrong[most].sum() / wrong.sum(), low=5, high=95, unit="%", digits=0)  # fmt: skip
-figure, axes = plt.subplots(1, 3, figsize=(7.6, 3.0), width_ratios=(1.15, 1, 1))
+figure, axes = plt.subplot_mosaic([["said", "mean"], ["said", "deviation"]], figsize=(6.4, 4.4), width_ratios=(1.5, 1))  # fmt: skip
 for (name, p), colour in zip(said.items(), (style.GREEN, style.BLUE, style.ORANGE), strict=True):  # fmt: skip
     shape = metrics.calibration_curve(p, y)
-    axes[0].plot(shape.predicted, shape.observed, "o-", color=colour, markersize=3, label=name.replace(", ", ",\n"))  # fmt: skip
-axes[0].plot([0, 1], [0, 1], color=style.MUTED, linestyle=":", linewidth=1)
-axes[0].set(xlabel="what was said", ylabel="what was true", aspect="equal")
-axes[0].legend(loc="upper left", fontsize=7, handlelength=1, borderaxespad=0)
-draw(axes[1], doubt.mean, (0, 1), "mean", cmap="magma")
-draw(axes[2], doubt.variance.sqrt(), (0, 0.25), "standard deviation", cmap="magma")
-for ax in axes[1:]:
-    outline(ax, tested[example].clot, style.GREEN)
+    axes["said"].plot(
+        shape.predicted, shape.observed, "o-", color=colour, markersize=4, label=name
+    )
+axes["said"].plot([0, 1], [0, 1], color=style.MUTED, linestyle=":", linewidth=1)
+axes["said"].set(xlabel="what was said", ylabel="what was true", aspect="equal", title="calibration")  # fmt: skip
+axes["said"].legend(loc="lower center", bbox_to_anchor=(0.5, -0.58))
+for key, image, window in (("mean", doubt.mean, (0, 1)), ("deviation", doubt.variance.sqrt(), (0, 0.25))):  # fmt: skip
+    draw(axes[key], image, window, {"mean": "mean", "deviation": "standard deviation"}[key], cmap="magma")  # fmt: skip
+    outline(axes[key], tested[example].clot, style.GREEN)
 show(
     figure,
-    caption="Left: calibration on synthetic patients; below the dotted line a model is too sure. Middle and right: mean (0 to 1) and standard deviation (0 to 0.25) of the ensemble for the first picture's patient, true clot outlined.",
+    caption="Left: calibration on synthetic patients; below the dotted line a model is too sure. Right: mean (0 to 1) and standard deviation (0 to 0.25) of the ensemble for the first picture's patient, true clot outlined.",
     alt="Two calibration curves near the diagonal and one far below it; two maps of a brain slice, in the second of which the rim of the bleed glows",
 )
 
@@ -846,7 +860,10 @@ for key, apart, most, widest in (("voxels", True, 6 if independent else 20, 0.3)
 #
 # The thesis gives 0.81 for bleeds and 0.79 for fractures, without intervals, and finds that fractures are more challenging. Scores are not published, so equation {eq}`detect-delong` cannot be used. {cite:t}`hanley1982` need only the area $A$ and the numbers of ill and well, $n_1$ and $n_0$:
 #
-# $$ \operatorname{Var}(A) = \frac{A (1 - A) + (n_1 - 1)(Q_1 - A^2) + (n_0 - 1)(Q_2 - A^2)}{n_1 n_0}, \quad Q_1 = \frac{A}{2 - A}, \; Q_2 = \frac{2 A^2}{1 + A} . $$ (detect-hanley)
+# $$ \begin{aligned}
+# \operatorname{Var}(A) &= \frac{A (1 - A) + (n_1 - 1)(Q_1 - A^2) + (n_0 - 1)(Q_2 - A^2)}{n_1 n_0}, \\
+# Q_1 &= \frac{A}{2 - A}, \qquad Q_2 = \frac{2 A^2}{1 + A} .
+# \end{aligned} $$ (detect-hanley)
 #
 # Write `published_interval(area, ill, well)`, which returns the two ends of the 95 % interval. Then use it: bleeds were judged in 172 hemispheres, of which 79 were ill; fractures in 86 heads, of which 20. Is the difference beyond doubt?
 #
@@ -888,7 +905,7 @@ def check_published_interval(published_interval):
 
 # %% tags=["exercise"]
 def published_interval(area, ill, well):
-    """The ends of the 95 % interval of an AUROC, from its value and the numbers of ill and well."""
+    """The ends of the 95 % interval of an AUROC, (low, high)."""
     ...  # your code here
 
 
@@ -897,7 +914,7 @@ judge(check_published_interval, published_interval)
 
 # %% tags=["solution", "hide-cell"]
 def published_interval(area, ill, well):
-    """The ends of the 95 % interval of an AUROC, from its value and the numbers of ill and well."""
+    """The ends of the 95 % interval of an AUROC, (low, high)."""
     # begin solution
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
     variance = (area * (1 - area) + (ill - 1) * (q1 - area**2) + (well - 1) * (q2 - area**2)) / (ill * well)  # fmt: skip
@@ -959,7 +976,7 @@ quiz(
 # | pose | drawn straight, in place of registration |
 # | error map | a baseline that can be read in one line, with few healthy heads; not the thesis's network |
 # | raters | **synthetic**: independent errors, or one shared cause, with chosen probabilities; masks by levels that wander |
-# | the thesis's numbers | 86 patients of the real CQ500, as printed |
+# | the thesis's numbers | 86 patients of the real CQ500, as printed; of bleeds on the right its table 2 has 40, which we use, and its text 47 |
 # | claims | none about patients, radiologists or the thesis's method |
 #
 # ## Further reading
