@@ -126,8 +126,8 @@ def error_map(one, kind="any", mm=smoothing_mm, mean=mean, spread=spread):
 
 
 maps = {kind: [error_map(one, kind) for one in tested] for kind in ("any", "bright")}
-sizes = [int(one.clot.sum()) if sum(ill) == 1 else 0 for one, ill in zip(tested, has_bleed, strict=True)]  # fmt: skip
-example = int(np.argsort(sizes)[-3])  # a large bleed on one side
+thick = [ndimage.gaussian_filter(one.share.numpy(), 8 / MM).max() * (sum(ill) == 1) for one, ill in zip(tested, has_bleed, strict=True)]  # fmt: skip
+example = int(np.argmax(thick))  # a thick bleed on one side
 level, top = int(tested[example].clot.sum((0, 1)).argmax()), float(maps["bright"][example].max())  # fmt: skip
 NAMES = {"any": "any deviation", "bright": "too bright"}
 
@@ -144,7 +144,7 @@ def outline(ax, mask, colour, index=level, linewidths=1.4):
         ax.contour(image, [0.5], colors=[colour], linewidths=linewidths, extent=(0, mask.shape[0] * MM, 0, mask.shape[1] * MM))  # fmt: skip
 
 
-figure, axes = plt.subplots(1, 3, figsize=(7.4, 3.2))
+figure, axes = plt.subplots(1, 3, figsize=(6.4, 2.9))
 draw(axes[0], tested[example].image, (0, 80), "CT, 0 to 80 HU")
 outline(axes[0], tested[example].clot, style.ORANGE)
 for ax, kind in zip(axes[1:], NAMES, strict=True):
@@ -180,15 +180,16 @@ show(
 def scores(kind, percentile=100):
     """One score for each hemisphere of each patient, (patients, 2)."""
     rows = []
-    for suspicion, one in zip(maps[kind], tested, strict=True):
-        found = metrics.structure_scores(suspicion, one.hemispheres, percentile=percentile)
+    for e, one in zip(maps[kind], tested, strict=True):
+        found = metrics.structure_scores(e, one.hemispheres, percentile=percentile)
         rows.append([found[side] for side in SIDES])
     return np.array(rows)
 
 
 of_any, of_bright = scores("any"), scores("bright")
-by_hand = [float(maps["any"][0][mask].max()) for mask in tested[0].hemispheres.values()]
-np.testing.assert_allclose(of_any[0], by_hand)  # (detect-score)
+e, sides = maps["any"][0], tested[0].hemispheres.values()
+by_hand = [float(e[mask].max()) for mask in sides]  # (detect-score)
+np.testing.assert_allclose(of_any[0], by_hand)
 truth, patient = has_bleed.ravel(), np.repeat(np.arange(len(tested)), 2)
 
 # %% [markdown]
@@ -205,14 +206,14 @@ false_rate, true_rate, _ = metrics.roc_curve(of_any.ravel(), truth)
 
 def decide(threshold, ill):
     """The scores, the curve and what 1,000 hemispheres come to, `ill` of which bleed."""
-    figure, axes = plt.subplot_mosaic([["scores", "roc"], ["all", "all"]], figsize=(6.4, 5.4), height_ratios=(1.5, 1))  # fmt: skip
+    figure, axes = plt.subplot_mosaic([["scores", "roc"], ["all", "all"]], figsize=(5.6, 5.2), height_ratios=(1.4, 1))  # fmt: skip
     rates, below = {}, axes["all"]
     for kind, colour, label in ((~truth, style.BLUE, "no bleed"), (truth, style.ORANGE, "bleed")):  # fmt: skip
         axes["scores"].hist(of_any.ravel()[kind], np.linspace(of_any.min(), of_any.max(), 19), color=colour, alpha=0.6, label=label)  # fmt: skip
         rates[label] = float((of_any.ravel()[kind] >= threshold).mean())
     hit, alarm = rates["bleed"], rates["no bleed"]
     axes["scores"].axvline(threshold, color=style.INK, linewidth=1.5)
-    axes["scores"].set(xlabel="score of a hemisphere", ylabel="hemispheres", title="scores and threshold", ylim=(0, 1.35 * axes["scores"].get_ylim()[1]))  # fmt: skip
+    axes["scores"].set(xlabel="score of a hemisphere", ylabel="hemispheres", title="scores", ylim=(0, 1.35 * axes["scores"].get_ylim()[1]))  # fmt: skip
     axes["scores"].legend(loc="upper right")
     axes["roc"].plot(false_rate, true_rate, color=style.PURPLE)
     axes["roc"].plot([0, 1], [0, 1], color=style.MUTED, linestyle=":", linewidth=1)
@@ -224,7 +225,7 @@ def decide(threshold, ill):
         below.barh(y, well, left=bleeding, color=style.BLUE, alpha=0.6, height=0.55)
         below.text(bleeding + well + 12, y, f"{bleeding:.0f} bleed,\n{well:.0f} do not", va="center", fontsize=9)  # fmt: skip
     below.set(yticks=[1, 0], yticklabels=["flagged", "not flagged"], xlim=(0, 1250), xlabel="of 1,000 hemispheres")  # fmt: skip
-    below.set_title(f"sensitivity {hit:.2f}, specificity {1 - alarm:.2f}, precision {counts[0][0] / max(sum(counts[0]), 1e-9):.2f}", fontsize=10)  # fmt: skip
+    below.set_title(f"sensitivity {hit:.2f}, specificity {1 - alarm:.2f},\nprecision {counts[0][0] / max(sum(counts[0]), 1e-9):.2f}", fontsize=10)  # fmt: skip
     return figure
 
 
@@ -372,7 +373,7 @@ for key, which, low, high in (("auroc", 0, -0.1, 0.15), ("ap", 1, -0.1, 0.5)):
     apart = mean_interval(found[4.0, "brain"][which] - found[0.0, "brain"][which])
     run.record(f"detect_smooth_{key}", apart.mean, low=low, high=high, digits=3)
     run.record(f"detect_smooth_{key}_half", apart.half, low=0, high=0.2, digits=3)
-figure, axes = plt.subplots(1, 2, figsize=(6.8, 3.3))
+figure, axes = plt.subplots(1, 2, figsize=(5.9, 3.1))
 for mm, colour in zip(sizes_mm, (style.GREEN, style.BLUE, style.ORANGE), strict=True):
     values, flags = in_brain(sharp[mm], thin), in_brain({n: tested[n].clot for n in bleeding}, thin)  # fmt: skip
     x, y, _ = metrics.roc_curve(values, flags)
@@ -434,7 +435,7 @@ for n in bleeding:
     both = np.minimum(*(mask.sum((0, 1)).numpy() for mask in split[n]))
     best = max(best, (int(both.max()), n, int(both.argmax())))  # a slice that shows both kinds
 _, chosen, at = best
-figure, axes = plt.subplots(1, 2, figsize=(6.8, 3.5), width_ratios=(1.25, 1))
+figure, axes = plt.subplots(1, 2, figsize=(5.9, 3.3), width_ratios=(1.3, 1))
 for (kind, name), colour in zip(NAMES.items(), (style.BLUE, style.ORANGE), strict=True):
     alarms, hits, _ = curves[kind, "one voxel in common"]
     last = int(alarms.argmax()) + 1
@@ -640,7 +641,7 @@ table(
     caption=f"Two panels of synthetic raters, {len(large)} synthetic patients with more than 4 ml of blood: mean and 95 % interval over patients.",
 )
 box = ndimage.find_objects(ndimage.binary_dilation(tested[example].clot.numpy(), iterations=5).astype(int))[0][:2]  # fmt: skip
-figure, axes = plt.subplots(1, 2, figsize=(6.4, 3.7))
+figure, axes = plt.subplots(1, 2, figsize=(5.8, 3.8))
 for ax, panel in zip(axes, PANELS, strict=True):
     draw(ax, tested[example].image[box], (0, 80), TITLES[panel], sides=False)
     outline(ax, fused[panel, example]["STAPLE"][box], style.ORANGE, linewidths=4)
@@ -759,28 +760,26 @@ run.record("detect_more_half", more.half, low=0, high=0.25, digits=3)
 wrong, disputed = (ensemble_p > 0.5) != y, in_brain({n: one.variance for n, one in fused.items()})  # fmt: skip
 most = disputed >= np.quantile(disputed, 0.98)
 run.record("detect_disputed", 100 * wrong[most].sum() / wrong.sum(), low=5, high=95, unit="%", digits=0)  # fmt: skip
-figure, axes = plt.subplot_mosaic([["said", "mean"], ["said", "deviation"]], figsize=(6.4, 4.4), width_ratios=(1.5, 1))  # fmt: skip
+figure, axes = plt.subplot_mosaic([["said", "said"], ["mean", "deviation"]], figsize=(5.4, 6.6), height_ratios=(1, 1.05))  # fmt: skip
 for (name, p), colour in zip(said.items(), (style.GREEN, style.BLUE, style.ORANGE), strict=True):  # fmt: skip
     shape = metrics.calibration_curve(p, y)
-    axes["said"].plot(
-        shape.predicted, shape.observed, "o-", color=colour, markersize=4, label=name
-    )
+    axes["said"].plot(shape.predicted, shape.observed, "o-", color=colour, markersize=4, label=name)  # fmt: skip
 axes["said"].plot([0, 1], [0, 1], color=style.MUTED, linestyle=":", linewidth=1)
-axes["said"].set(xlabel="what was said", ylabel="what was true", aspect="equal", title="calibration")  # fmt: skip
-axes["said"].legend(loc="lower center", bbox_to_anchor=(0.5, -0.58))
+axes["said"].set(xlabel="what was said", ylabel="what was true", title="calibration", ylim=(-0.03, 1.03))  # fmt: skip
+axes["said"].legend(loc="upper left")
 for key, image, window in (("mean", doubt.mean, (0, 1)), ("deviation", doubt.variance.sqrt(), (0, 0.25))):  # fmt: skip
     draw(axes[key], image, window, {"mean": "mean", "deviation": "standard deviation"}[key], cmap="magma")  # fmt: skip
     outline(axes[key], tested[example].clot, style.GREEN)
 show(
     figure,
-    caption="Left: calibration on synthetic patients; below the dotted line a model is too sure. Right: mean (0 to 1) and standard deviation (0 to 0.25) of the ensemble for the first picture's patient, true clot outlined.",
-    alt="Two calibration curves near the diagonal and one far below it; two maps of a brain slice, in the second of which the rim of the bleed glows",
+    caption="Above: calibration on synthetic patients; below the dotted line a model is too sure. Below: mean (0 to 1) and standard deviation (0 to 0.25) of the ensemble for the first picture's patient, true clot outlined.",
+    alt="Two calibration curves around the diagonal and one far below it; two maps of a brain slice, in which the bleed glows and its surroundings are disputed",
 )
 
 # %% [markdown]
 # Nothing happens to her AUROC (difference {glue:text}`detect_even_auroc`): the order of the voxels is the same. But of what she calls more than 70 % likely, {glue:text}`detect_even_high` is clot, and her ECE is {glue:text}`detect_ece_even` instead of {glue:text}`detect_ece`. Patch samplers that favour lesions do this to every network. It can be undone, as the odds are too large by a known factor, if one knows that it was done. An ECE over the whole brain is small in any case, because nearly all voxels are easy: look at the curve.
 #
-# The ensemble is better than one member by {glue:text}`detect_more` ± {glue:text}`detect_more_half` in AP. Its members dispute the rim of the bleed and the places where heads differ: the 2 % of voxels with the largest variance hold {glue:text}`detect_disputed` of its errors. Where all members are wrong together, at a bleed that none of them can see, the variance is 0: like a vote, an ensemble knows nothing of shared errors.
+# The ensemble is better than one member by {glue:text}`detect_more` ± {glue:text}`detect_more_half` in AP. Its members dispute the rim of the bleed, and the places where heads differ: the 2 % of voxels with the largest variance hold {glue:text}`detect_disputed` of its errors. Where all members are wrong together, at a bleed that none of them can see, the variance is 0: like a vote, an ensemble knows nothing of shared errors.
 #
 # ## Where it breaks
 #
