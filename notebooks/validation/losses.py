@@ -95,9 +95,9 @@ run = start(profile, seed)
 
 # %% tags=["hide-input"]
 MM = run.pick(ci=3.5, cpu=2.5, gpu=2.0)
-GRID = Grid(tuple(round(length / MM) for length in (150, 190, 110)), (MM,) * 3, (0.0, -17.0, 25.0))  # fmt: skip
-TRAIN, TEST = run.pick(ci=3, cpu=14, gpu=24), run.pick(ci=3, cpu=12, gpu=24)
-STEPS, SEEDS = run.pick(ci=40, cpu=250, gpu=600), run.pick(ci=3, cpu=3, gpu=5)
+GRID = Grid(tuple(round(length / MM) for length in (150, 190, 90)), (MM,) * 3, (0.0, -17.0, 20.0))  # fmt: skip
+TRAIN, TEST = run.pick(ci=3, cpu=12, gpu=24), run.pick(ci=3, cpu=10, gpu=24)
+STEPS, SEEDS = run.pick(ci=40, cpu=200, gpu=600), run.pick(ci=3, cpu=3, gpu=5)
 BLURS_MM = (0.0, 1.75, 3.75, 10.0)
 
 
@@ -148,43 +148,47 @@ LOSSES = {
 COLOURS = dict(zip(LOSSES, (style.BLUE, style.GREEN, style.GOLD, style.ORANGE, style.PINK, style.PURPLE), strict=False))  # fmt: skip
 
 
-def network(number, probability):
-    """Eight fixed filters of a voxel's surroundings, sixteen hidden units, one logit."""
-    chance = run.fresh_generator(10 * number)
-    net = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.ReLU(), torch.nn.Linear(16, 1))
-    for layer, size in ((net[0], 0.5), (net[2], 0.25)):
-        layer.weight.data = size * torch.randn(layer.weight.shape, generator=chance)
-        layer.bias.data.zero_()
-    net[2].bias.data.fill_(float(torch.tensor(probability).logit()))
-    return net
+class Networks(torch.nn.Module):
+    """Small networks side by side, one a seed: eight fixed filters of a voxel's surroundings, sixteen hidden units, one logit."""
+
+    def __init__(self, probability=start_probability):
+        super().__init__()
+        chance, logit = run.fresh_generator(7), float(torch.tensor(probability).logit())
+        self.first = torch.nn.Parameter(0.5 * torch.randn(SEEDS, 8, 16, generator=chance))
+        self.last = torch.nn.Parameter(0.25 * torch.randn(SEEDS, 16, 1, generator=chance))
+        self.biases = torch.nn.Parameter(torch.zeros(SEEDS, 1, 16))
+        self.start = torch.nn.Parameter(torch.full((SEEDS, 1, 1), logit))
+
+    def forward(self, features):
+        """(voxels, 8) to logits (SEEDS, 1, voxels, 1): for the losses a batch."""
+        hidden = F.relu(features @ self.first + self.biases)
+        return (hidden @ self.last + self.start)[:, None]
 
 
 @lru_cache
-def fit(name, number, probability=start_probability):
-    """The network after training with one of the losses."""
-    net, chance = network(number, probability), run.fresh_generator(10 * number + 1)
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.05, betas=(0.9, 0.95))
+def fit(name, probability=start_probability):
+    """The networks after training with one of the losses, all in the same order of patients."""
+    nets, chance = Networks(probability), run.fresh_generator(8)
+    optimizer = torch.optim.Adam(nets.parameters(), lr=0.05, betas=(0.9, 0.95))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, STEPS)
-    turns = torch.cat(
-        [torch.randperm(TRAIN, generator=chance) for _ in range(-(-STEPS // TRAIN))]
-    )
-    for turn in turns[:STEPS].tolist():
+    turns = [torch.randperm(TRAIN, generator=chance) for _ in range(-(-STEPS // TRAIN))]
+    for turn in torch.cat(turns)[:STEPS].tolist():
         one = train[turn]
-        logits = net(one.features).T[None, ..., None]
-        loss = LOSSES[name](logits, one.target, one.distance)
+        target, distance = (v.expand(SEEDS, *v.shape[1:]) for v in (one.target, one.distance))
+        loss = LOSSES[name](nets(one.features), target, distance)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    return net
+    return nets
 
 
 @lru_cache
-def probabilities(name, number, index):
-    """Of the brain's voxels of a patient."""
-    net = fit(name, number)
+def probabilities(name, index):
+    """Of the brain's voxels of a patient, (SEEDS, voxels)."""
+    nets = fit(name)
     with torch.no_grad():
-        return net(people[index].features)[:, 0].sigmoid()
+        return nets(people[index].features)[:, 0, :, 0].sigmoid()
 
 
 def cropped(image):
@@ -207,7 +211,7 @@ SLICE = int(patient.label.sum((0, 1)).argmax())
 figure, axes = plt.subplots(2, 2, figsize=(5.8, 7.2))
 draw(axes[0, 0], patient.flair, SLICE, (0, float(patient.flair[patient.mask].quantile(0.999))), "FLAIR and true plaques", patient.label)  # fmt: skip
 for ax, name in zip(axes.flat[1:], ("cross entropy", "weighted cross entropy", "Dice, plain"), strict=True):  # fmt: skip
-    drawn = draw(ax, patient.volume(probabilities(name, 0, shown)), SLICE, (0, 1), name, cmap="viridis")  # fmt: skip
+    drawn = draw(ax, patient.volume(probabilities(name, shown)[0]), SLICE, (0, 1), name, cmap="viridis")  # fmt: skip
 figure.colorbar(
     drawn, ax=axes, location="bottom", label="probability of plaque", shrink=0.7, aspect=30
 )
@@ -258,7 +262,7 @@ run.record("loss_one_in", 1 / share.mean(), low=200, high=5000, digits=0)
 # and asks no other voxel.
 
 # %%
-z = network(0, 0.1)(patient.features).T[None, ..., None].detach().requires_grad_()
+z = Networks(0.1)(patient.features)[:1].detach().requires_grad_()
 y, p = patient.target, z.detach().sigmoid()[:, 0]
 w = torch.where(y == 1, weight, 1.0)
 each = F.softplus(torch.where(y == 1, -1, 1) * z[:, 0])
@@ -336,7 +340,7 @@ def draw_tug(radius, p):
         )
         axes[1].plot([1, end], [row, row], color=colour, linewidth=6, solid_capstyle="butt")
         axes[1].plot(end, row, "o", color=colour, markersize=8)
-        axes[1].text(1.03, row, f"{found:.2g}", transform=axes[1].get_yaxis_transform(), va="center", fontsize=9)  # fmt: skip
+        axes[1].text(1.03, row, f"{found:.3g}", transform=axes[1].get_yaxis_transform(), va="center", fontsize=9)  # fmt: skip
     axes[1].set(xscale="log", xlim=(1e-3, 1e3), ylim=(len(TUGS) - 0.5, -0.5), xlabel="pull up / pull down")  # fmt: skip
     axes[1].set_yticks(range(len(TUGS)), [k.replace("weighted ", "weighted\n") for k in TUGS])
     axes[1].set_title(f"all voxels at p = {p:g}", fontsize=10)
@@ -489,21 +493,22 @@ focal_at = float(torch.from_numpy(np.interp([0.9], levels, found["focal"]))[0])
 run.record("loss_focal_at", focal_at, low=0.6, high=0.85, digits=2)
 
 # %% [markdown]
-# The dots lie on the lines, within {glue:text}`loss_asked_squares` of $p$ on average for the squares. With $D =$ {glue:text}`loss_asked_D` the squares pass $\frac12$ at $\eta =$ {glue:text}`loss_crossing`, where plain sums jump: *as decisions the two are one loss*. Both cut at $D/2$, which is the threshold that makes Dice largest, while the cross entropy cut at $\frac12$ asks for more evidence than Dice does. The focal loss (no formula, but the same descent) draws everything to the middle: where nine in ten voxels are plaque it says {glue:text}`loss_focal_at`.
+# The dots lie on the lines, within {glue:text}`loss_asked_squares` of $p$ on average for the squares. With $D =$ {glue:text}`loss_asked_D` the squares pass $\frac12$ at $\eta =$ {glue:text}`loss_crossing`, where plain sums jump: *as decisions the two are nearly one loss*. They cut at half of what they reach, and that is the threshold that makes Dice largest, while the cross entropy cut at $\frac12$ asks for more evidence than Dice does. The focal loss (no formula, but the same descent) draws everything to the middle: where nine in ten voxels are plaque it says {glue:text}`loss_focal_at`.
 #
 # So to the question above: $\eta = 0.6 \cdot 0.8 = 0.48$, and both cross at 0.4. None of that needs a network, and it is a prediction about every network.
 #
 # ## The experiment
 #
-# One small network (eight fixed filters of FLAIR and T1 around each voxel, sixteen hidden units, one logit), trained for the same number of steps with each of eight losses, from the same starts, on the same synthetic patients in the same order. The heart of it:
+# One small network (eight fixed filters of FLAIR and T1 around each voxel, sixteen hidden units, one logit), trained for the same number of steps with each of eight losses, from the same starts, on the same synthetic patients in the same order. Networks from several seeds are trained side by side, as a batch. The heart of it:
 
 # %%
-net, one = network(0, start_probability), train[0]
-optimizer = torch.optim.Adam(net.parameters(), lr=0.05, betas=(0.9, 0.95))
+nets, one = Networks(), train[0]
+target, distance = (v.expand(SEEDS, *v.shape[1:]) for v in (one.target, one.distance))
+optimizer = torch.optim.Adam(nets.parameters(), lr=0.05, betas=(0.9, 0.95))
 values = []
 for _ in range(20):
-    logits = net(one.features).T[None, ..., None]  # (1, 1, voxels, 1)
-    loss = LOSSES["Dice + boundary"](logits, one.target, one.distance)
+    logits = nets(one.features)  # (SEEDS, 1, voxels, 1)
+    loss = LOSSES["Dice + boundary"](logits, target, distance)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -514,19 +519,23 @@ assert values[-1] < values[0]
 # **Predict.** Rank cross entropy, weighted cross entropy and Dice by recall, then by precision, at a threshold of $\frac12$. Then let each choose its own threshold on the training patients: what remains of the differences in Dice?
 
 # %% tags=["hide-input"]
-THRESHOLDS = np.concatenate([[0.01, 0.02, 0.03], np.arange(0.05, 0.96, 0.05), [0.97, 0.98, 0.99]])  # fmt: skip
+THRESHOLDS = torch.tensor([0.01, 0.02, 0.03, *np.arange(0.05, 0.96, 0.05), 0.97, 0.98, 0.99])
 FAR_MM = float(np.linalg.norm(np.array(GRID.shape) * MM))  # what an empty answer costs
 MEASURES = ("Dice", "recall", "precision", "HD95", "own Dice")
 
 
 def chosen_threshold(name, number):
     """The one that is best on the training patients."""
-    scores = [np.mean([float(dice(probabilities(name, number, i) > t, people[i].target[0, :, 0])) for i in range(TRAIN)]) for t in THRESHOLDS]  # fmt: skip
-    return float(THRESHOLDS[int(np.argmax(scores))])
+    scores = torch.zeros(len(THRESHOLDS))
+    for index in range(TRAIN):
+        said = probabilities(name, index)[number] > THRESHOLDS[:, None]
+        truth = people[index].target[0, :, 0] > 0
+        scores += 2 * (said & truth).sum(1) / (said.sum(1) + truth.sum())
+    return float(THRESHOLDS[int(scores.argmax())])
 
 
 def judged(name, number, index, threshold):
-    one, p = people[index], probabilities(name, number, index)
+    one, p = people[index], probabilities(name, index)[number]
     truth, said = one.target[0, :, 0], p > 0.5
     distance = hausdorff_distance_95(one.volume(said.float()), one.label, MM, one_empty=FAR_MM)
     return [
@@ -538,7 +547,7 @@ def judged(name, number, index, threshold):
 
 own = {name: [chosen_threshold(name, k) for k in range(SEEDS)] for name in LOSSES}
 scores = {name: np.array([[judged(name, k, TRAIN + i, own[name][k]) for i in range(TEST)] for k in range(SEEDS)]) for name in LOSSES}  # fmt: skip
-answers = {name: torch.cat([probabilities(name, k, TRAIN + i) for k in range(SEEDS) for i in range(TEST)]) for name in LOSSES}  # fmt: skip
+answers = {name: torch.cat([probabilities(name, TRAIN + i) for i in range(TEST)], 1).flatten() for name in LOSSES}  # fmt: skip
 truths = torch.cat([one.target[0, :, 0] for one in test]).repeat(SEEDS).float()
 volume = {name: float(p.sum() / truths.sum()) for name, p in answers.items()}
 by_patient = {name: dict(zip(MEASURES, found.mean(0).T, strict=True)) for name, found in scores.items()}  # fmt: skip
@@ -569,7 +578,7 @@ show(
     alt="Left: dots scattered from far below to above zero; right: all dots near zero with short intervals",
 )
 both = mean_interval(by_patient["Dice + cross entropy"]["Dice"] - by_patient["Dice, squares"]["Dice"])  # fmt: skip
-final = torch.cat([probabilities("Dice + cross entropy", 0, i) for i in range(TRAIN)])[None, None, :, None]  # fmt: skip
+final = torch.cat([probabilities("Dice + cross entropy", i)[0] for i in range(TRAIN)])[None, None, :, None]  # fmt: skip
 labels = torch.cat([one.target for one in train], 1)
 run.record("loss_part_ce", cross_entropy_loss(final.clamp(1e-7, 1 - 1e-7).logit(), labels), low=0.0003, high=0.1, digits=4)  # fmt: skip
 run.record("loss_part_dice", soft_dice_loss(final, labels), low=0.05, high=0.95, digits=2)
@@ -583,7 +592,7 @@ run.record("loss_half_span", max(halves) - min(halves), low=0.05, high=0.6, digi
 #
 # **With a threshold of its own** for each, {glue:text}`loss_own_span` remains between the best and the worst of eight losses. That surprised us, and it is the lesson's main result: after eight losses this network knows the same. They differ in how they say it. (A large network in a long training may profit from one loss or the other on its way; what we saw is not proof that it never matters. It is a reason to ask of any comparison of losses where the thresholds were.)
 #
-# **Combinations.** Dice + cross entropy is hardly to be told from Dice alone. Look at the two terms at the end: {glue:text}`loss_part_dice` for Dice and {glue:text}`loss_part_ce` nats for the cross entropy, which is a mean over all voxels, of which nearly all are easy. A sum is a combination only where both terms have a say. The boundary term changes nothing that we can measure, either: these plaques are a few voxels wide, and most errors are whole plaques, which no outline mends. HD95, given in mm, is wide open for the same reason. It hangs on whether the farthest plaque was found.
+# **Combinations.** Dice + cross entropy is hardly to be told from Dice alone. Look at the two terms at the end: {glue:text}`loss_part_dice` for Dice and {glue:text}`loss_part_ce` nats for the cross entropy, which is a mean over all voxels, of which nearly all are easy. A sum is a combination only where both terms have a say. The boundary term changes nothing that we can measure, either: these plaques are a few voxels wide, and most errors are whole plaques, which no outline mends. The intervals of HD95 are wide for the same reason: it hangs on one far plaque, found or not. Only the scattered false voxels of the weighted cross entropy stand out.
 #
 # ### Are the probabilities honest?
 
@@ -625,7 +634,7 @@ for key, name in (("ce", "cross entropy"), ("squares", "Dice, squares"), ("plain
     middle_ = (answers[name] > 0.6) & (answers[name] < 0.9)
     run.record(f"loss_gap_{key}", answers[name][middle_].mean() - truths[middle_].mean(), low=-0.6, high=0.8, digits=2)  # fmt: skip
 run.record("loss_said_D", said_D, low=0.3, high=0.95, digits=2)
-learned = torch.cat([probabilities("cross entropy", k, i) for k in range(SEEDS) for i in range(TRAIN)])  # fmt: skip
+learned = torch.cat([probabilities("cross entropy", i) for i in range(TRAIN)], 1).flatten()  # fmt: skip
 known = torch.cat([one.target[0, :, 0] for one in train]).repeat(SEEDS).float()
 middle_ = (learned > 0.6) & (learned < 0.9)
 run.record("loss_gap_train", learned[middle_].mean() - known[middle_].mean(), low=-0.6, high=0.6, digits=2)  # fmt: skip
@@ -641,7 +650,7 @@ table(
 )  # fmt: skip
 
 # %% [markdown]
-# The cross entropy comes closest to the diagonal. Between 0.6 and 0.9 it says {glue:text}`loss_gap_ce` too much on new patients (on those that it has learned from, {glue:text}`loss_gap_train`: fitting more closely than the world allows is another source of overconfidence). Dice with squares says {glue:text}`loss_gap_squares` too much, plain Dice {glue:text}`loss_gap_plain`; the focal loss says too little. The weighted cross entropy follows its formula so closely that the formula can be undone (exercise 3). Squares lie below their line $D\,p$ by about as much as the cross entropy lies below the diagonal.
+# The cross entropy comes closest to the diagonal. Between 0.6 and 0.9 it says {glue:text}`loss_gap_ce` more than is true on new patients, and {glue:text}`loss_gap_train` on those that it has learned from: the difference is what knowing one's own patients too well does to any network, and a dozen are few. Dice with squares says {glue:text}`loss_gap_squares` too much, plain Dice {glue:text}`loss_gap_plain`; the focal loss {glue:text}`loss_gap_focal`, which is too little. The weighted cross entropy follows its formula so closely that the formula can be undone (exercise 3).
 #
 # Plain Dice hardly says anything between: of the voxels above 0.2 only {glue:text}`loss_doubt_plain` lie below 0.8, with the cross entropy {glue:text}`loss_doubt_ce`. And if you add up probabilities to measure a volume, squares give {glue:text}`loss_squares_volume` times the truth and the focal loss {glue:text}`loss_focal_volume` times, from a faint haze over a hundred thousand voxels that no threshold would show. Who needs probabilities, for a volume, a decision with costs or a map of uncertainty, should train with a proper loss, or see to {term}`calibration` afterwards {cite}`mehrtash2020`.
 #
@@ -715,16 +724,19 @@ for key, rule in RULES.items():
 
 
 # %% tags=["hide-input"]
-def mean_recall(name, number, probability):
-    net = fit(name, number, probability)
+def mean_recall(name, probability):
+    nets = fit(name, probability)
     with torch.no_grad():
-        return float(np.mean([recall(net(one.features)[:, 0] > 0, one.target[0, :, 0], undefined=0.0) for one in test]))  # fmt: skip
+        found = [(nets(one.features)[:, 0, :, 0] > 0, one.target[0, :, 0] > 0) for one in test]
+    return float(
+        np.mean([float((said & truth).sum() / truth.sum() / SEEDS) for said, truth in found])
+    )
 
 
 run.record("loss_start", start_probability, low=0, high=1, digits=4)
-early = {name: [mean_recall(name, k, 0.5) for k in range(SEEDS)] for name in ("cross entropy", "Dice, plain")}  # fmt: skip
-run.record("loss_half_ce", np.mean(early["cross entropy"]), low=0, high=0.2 if tight else 1, digits=2)  # fmt: skip
-run.record("loss_half_plain", np.mean(early["Dice, plain"]), low=0.4 if tight else 0, high=1, digits=2)  # fmt: skip
+early = {name: mean_recall(name, 0.5) for name in ("cross entropy", "Dice, plain")}  # fmt: skip
+run.record("loss_half_ce", early["cross entropy"], low=0, high=0.2 if tight else 1, digits=2)  # fmt: skip
+run.record("loss_half_plain", early["Dice, plain"], low=0.4 if tight else 0, high=1, digits=2)  # fmt: skip
 usual = start_probability == 0.0025 and weight == 30
 if usual and tight:
     assert run.recorded["loss_half_ce"] < 0.5 * run.recorded["loss_ce_recall"]
