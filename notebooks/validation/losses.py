@@ -196,7 +196,7 @@ def cropped(image):
 
 
 def draw(ax, image, index, window, title, label=None, cmap="gray"):
-    drawn = slices.draw_slice(ax, cropped(image), index=index, window=window, cmap=cmap, spacing=(MM,) * 3)  # fmt: skip
+    drawn = slices.draw_slice(ax, cropped(image), index=index, window=window, cmap=cmap, spacing=(MM,) * 3, smooth=False)  # fmt: skip
     ax.set_title(title, fontsize=10)
     if label is not None:
         outline = slices.slice_image(cropped(label).float(), "axial", index)[::-1]
@@ -237,7 +237,8 @@ show(
 
 # %%
 empty = torch.zeros_like(patient.target)
-print(f"plaques: {int(patient.target.sum())} of {patient.target.numel():,} voxels of the brain")
+plaques, voxels = int(patient.target.sum()), patient.target.numel()
+print(f"plaques: {plaques} of {voxels:,} voxels of the brain")
 print(f"accuracy of an empty answer: {float(accuracy(empty, patient.target)):.4f}")
 print(f"Dice of an empty answer: {float(dice(empty, patient.target)):.4f}")
 
@@ -253,7 +254,7 @@ run.record("loss_one_in", 1 / share.mean(), low=200, high=5000, digits=0)
 #
 # Take the network at its word. If voxels were independent, the probability that it gives to the truth as a whole is the product of $p_\mathbf{x}$ over plaques and $1 - p_\mathbf{x}$ elsewhere. Making this {term}`likelihood` as large as possible is making its negative logarithm small, and that is the {term}`cross entropy` (thesis eq. 4.9 to 4.11), here with weights $w_0, w_1$ of the classes:
 #
-# $$ L_\mathrm{CE} = -\frac{1}{W} \sum_\mathbf{x} w_{y_\mathbf{x}} \big[ y_\mathbf{x} \log p_\mathbf{x} + (1 - y_\mathbf{x}) \log(1 - p_\mathbf{x}) \big], \qquad W = \sum_\mathbf{x} w_{y_\mathbf{x}}. $$ (loss-entropy)
+# $$ \begin{aligned} L_\mathrm{CE} &= -\frac{1}{W} \sum_\mathbf{x} w_{y_\mathbf{x}} \big[ y_\mathbf{x} \log p_\mathbf{x} + (1 - y_\mathbf{x}) \log(1 - p_\mathbf{x}) \big], \\ W &= \sum_\mathbf{x} w_{y_\mathbf{x}}. \end{aligned} $$ (loss-entropy)
 #
 # A mistake made with certainty costs without limit, so the logarithm must be formed from logits: $-\log p = \log(1 + e^{-z})$. The slope is as simple as a slope can be. A voxel pulls its logit by how wrong it is,
 #
@@ -275,7 +276,9 @@ torch.testing.assert_close(w / w.sum() * (p - y), slope)  # (loss-pull)
 # %% [markdown]
 # The {term}`focal loss` {cite}`lin2017` mutes voxels that are already right:
 #
-# $$ L_\mathrm{focal} = \frac{1}{N} \sum_\mathbf{x} (1 - q_\mathbf{x})^\gamma\, (-\log q_\mathbf{x}), \qquad q_\mathbf{x} = p_\mathbf{x} \text{ where } y_\mathbf{x} = 1, \text{ else } 1 - p_\mathbf{x}. $$ (loss-focal)
+# $$ L_\mathrm{focal} = -\frac{1}{N} \sum_\mathbf{x} (1 - q_\mathbf{x})^\gamma \log q_\mathbf{x}, $$ (loss-focal)
+#
+# where $q_\mathbf{x}$ is the probability of what is true, $p_\mathbf{x}$ in plaques and $1 - p_\mathbf{x}$ elsewhere.
 #
 # With $\gamma = 0$ it is the cross entropy; the authors use 2. A healthy voxel at $p = 0.05$ then counts 400 times less than before, a missed plaque at $p = 0.05$ nearly as much as before.
 #
@@ -287,7 +290,7 @@ torch.testing.assert_close(w / w.sum() * (p - y), slope)  # (loss-pull)
 #
 # Many programs leave out the squares ($S = \sum y + \sum p$). At probabilities of 0 and 1 both are the {term}`Dice coefficient`, and in between they are different losses, as we shall see. Their slopes, for small $\varepsilon$:
 #
-# $$ \frac{\partial L_\mathrm{Dice}}{\partial p_\mathbf{x}} = -\frac{2\,(y_\mathbf{x} S - 2 p_\mathbf{x} I)}{S^2} \quad \text{(squares)}, \qquad -\frac{2\,(y_\mathbf{x} S - I)}{S^2} \quad \text{(plain)}. $$ (loss-slope)
+# $$ \frac{\partial L_\mathrm{Dice}}{\partial p_\mathbf{x}} = \begin{cases} -2\,(y_\mathbf{x} S - 2 p_\mathbf{x} I) / S^2 & \text{squares,} \\ -2\,(y_\mathbf{x} S - I) / S^2 & \text{plain.} \end{cases} $$ (loss-slope)
 
 # %%
 p = p[:, None].requires_grad_()
@@ -360,7 +363,7 @@ explore(
 # %% [markdown]
 # From equations {eq}`loss-pull` and {eq}`loss-slope`, with all $p$ equal and small $n/N$, the ratio of the pulls is
 #
-# $$ \text{CE: } \frac{w_1 n (1 - p)}{w_0 (N - n)\, p}, \qquad \text{squares: } \frac12 + \frac{n}{2Np^2}, \qquad \text{plain: } 1 + \frac{n}{(N - n)\,p}. $$ (loss-tug)
+# $$ \begin{aligned} \text{CE: } & \frac{w_1 n (1 - p)}{w_0 (N - n)\, p}, \\ \text{squares: } & \frac12 + \frac{n}{2Np^2}, \\ \text{plain: } & 1 + \frac{n}{(N - n)\,p}. \end{aligned} $$ (loss-tug)
 #
 # The cross entropy comes to rest at $p = n/N$: the network first learns the {term}`prior <prior probability>`, one in a thousand, and has to find plaques from there. Squares rest at $p = \sqrt{n/N}$, about 0.03. Under plain sums the plaque wins at *every* $p$, and its loss is content only when it can tell voxels apart, or when all are called plaque.
 
@@ -368,9 +371,12 @@ explore(
 disc = far < 4
 n, N = int(disc.sum()), SIDE**2
 for p in (0.01, 0.1, 0.5):
-    plain, squares = 1 + n / ((N - n) * p), (n + (N - 2 * n) * p**2) / (2 * (N - n) * p**2)
-    expected = {"cross entropy": n * (1 - p) / ((N - n) * p), "Dice, plain": plain, "Dice, squares": squares}  # fmt: skip
-    for name, ratio in expected.items():  # (loss-tug), the second without the approximation
+    expected = {
+        "cross entropy": n * (1 - p) / ((N - n) * p),
+        "Dice, squares": (n + (N - 2 * n) * p**2) / (2 * (N - n) * p**2),  # not approximated
+        "Dice, plain": 1 + n / ((N - n) * p),
+    }
+    for name, ratio in expected.items():  # (loss-tug)
         np.testing.assert_allclose(tug(name, disc, p), ratio, rtol=1e-5)
 
 # %% [markdown]
@@ -393,10 +399,11 @@ inside = patient.label[..., SLICE] > 0
 phi = signed_distance_map(inside, MM)  # in mm
 guess = torch.rand(inside.shape, generator=run.fresh_generator(5))
 by_hand = (phi * guess).mean()  # (loss-outline), left
-torch.testing.assert_close(by_hand, boundary_loss(guess[None, None], phi[None, None]))
+batch = guess[None, None], inside[None].long()
+torch.testing.assert_close(by_hand, boundary_loss(batch[0], phi[None, None]))
 d_p = signed_distance_map(guess > 0.5, MM).abs()
 by_hand = ((guess - inside.float()) ** 2 * (d_p**2 + phi**2)).mean()  # right
-torch.testing.assert_close(by_hand, hausdorff_loss(guess[None, None], inside[None].long(), MM))
+torch.testing.assert_close(by_hand, hausdorff_loss(*batch, MM))
 
 # %% tags=["hide-input"]
 figure, axes = plt.subplot_mosaic([["map", "cost"]], figsize=(7.0, 3.5), width_ratios=(1, 1.25))
@@ -481,7 +488,7 @@ ax.set(xlabel="share η that is plaque", ylabel="best answer p", xlim=(0, 1), yl
 ax.legend(loc="lower right", markerscale=1.5)
 show(
     figure,
-    caption="What five losses ask for. Dots: the answer that makes the loss smallest, found by descent on labels drawn with known chances η (synthetic). Lines: equation (loss-asked). Dashed: the usual threshold.",
+    caption="What five losses ask for. Dots: the answer that makes the loss smallest, found by descent on labels drawn with known chances η (synthetic). Lines: the formulas above. Dashed: the usual threshold.",
     alt="Five curves of the best answer against the true share: a diagonal, a steep rise near 0, a flattened S for the focal loss, a steeper line that ends at 1, and a step at about 0.35",
 )
 for name, key in (("cross entropy", "ce"), ("weighted cross entropy", "weighted"), ("Dice, squares", "squares"), ("Dice, plain", "plain")):  # fmt: skip
@@ -625,7 +632,7 @@ ax.set(xlabel="probability that the network says", ylabel="share that is plaque"
 ax.legend(loc="upper left", bbox_to_anchor=(0.0, 1.0))
 show(
     figure,
-    caption=f"Said and true, over all voxels of {TEST} synthetic test patients and {SEEDS} seeds with p above 0.03. Dotted: what equation (loss-asked) foretells. Below the diagonal a network is overconfident, above it underconfident.",
+    caption=f"Said and true, over all voxels of {TEST} synthetic test patients and {SEEDS} seeds with p above 0.03. Dotted: what the formulas foretell. Below the diagonal a network is overconfident, above it underconfident.",
     alt="Cross entropy near the diagonal, focal above it, both Dice losses below it, weighted cross entropy far below until close to 1",
 )
 doubt = {name: float(((p > 0.2) & (p < 0.8)).sum() / (p > 0.2).sum()) for name, p in answers.items()}  # fmt: skip
@@ -650,9 +657,9 @@ table(
 )  # fmt: skip
 
 # %% [markdown]
-# The cross entropy comes closest to the diagonal. Between 0.6 and 0.9 it says {glue:text}`loss_gap_ce` more than is true on new patients, and {glue:text}`loss_gap_train` on those that it has learned from: the difference is what knowing one's own patients too well does to any network, and a dozen are few. Dice with squares says {glue:text}`loss_gap_squares` too much, plain Dice {glue:text}`loss_gap_plain`; the focal loss {glue:text}`loss_gap_focal`, which is too little. The weighted cross entropy follows its formula so closely that the formula can be undone (exercise 3).
+# The cross entropy comes closest to the diagonal. Between 0.6 and 0.9 it says {glue:text}`loss_gap_ce` more than is true on new patients, and {glue:text}`loss_gap_train` on those that it has learned from: the difference is what knowing one's own patients too well does to any network, and a dozen are few. Dice with squares says {glue:text}`loss_gap_squares` too much, somewhat more than its formula foretells (we have not looked for the reason), plain Dice {glue:text}`loss_gap_plain`; the focal loss {glue:text}`loss_gap_focal`, which is too little. The weighted cross entropy follows its formula so closely that the formula can be undone (exercise 3).
 #
-# Plain Dice hardly says anything between: of the voxels above 0.2 only {glue:text}`loss_doubt_plain` lie below 0.8, with the cross entropy {glue:text}`loss_doubt_ce`. And if you add up probabilities to measure a volume, squares give {glue:text}`loss_squares_volume` times the truth and the focal loss {glue:text}`loss_focal_volume` times, from a faint haze over a hundred thousand voxels that no threshold would show. Who needs probabilities, for a volume, a decision with costs or a map of uncertainty, should train with a proper loss, or see to {term}`calibration` afterwards {cite}`mehrtash2020`.
+# Plain Dice hardly says anything between: of the voxels above 0.2 only {glue:text}`loss_doubt_plain` lie below 0.8, with the cross entropy {glue:text}`loss_doubt_ce`. And if you add up probabilities to measure a volume, squares give {glue:text}`loss_squares_volume` times the truth and the focal loss {glue:text}`loss_focal_volume` times, from a faint haze over the whole brain that no threshold would show. Who needs probabilities, for a volume, a decision with costs or a map of uncertainty, should train with a proper loss, or see to {term}`calibration` afterwards {cite}`mehrtash2020`.
 #
 # ## Where it breaks
 #
@@ -665,7 +672,7 @@ table(
 # %%
 # NBVAL_CHECK_OUTPUT
 RULES = {
-    "zero": lambda p, y: 1 - soft_dice(p, y, undefined=0.0).mean(),  # an absent class scores 0
+    "zero": lambda p, y: 1 - soft_dice(p, y, undefined=0.0).mean(),  # absent: Dice 0
     "epsilon": lambda p, y: soft_dice_loss(p, y),  # (loss-dice) as it stands
     "ignore": lambda p, y: soft_dice_loss(p, y, absent="ignore"),
 }
