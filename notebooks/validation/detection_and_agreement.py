@@ -163,7 +163,7 @@ show(
 #
 # $$ e = G_{4\,\text{mm}} * \frac{|I - m|}{s + 10\text{ HU}} , $$ (detect-map)
 #
-# where $G$ smooths. The persons are drawn straight in the scanner, as after the thesis's rigid {term}`registration`. A second map knows one thing more, that blood is bright, and counts only $I > m$.
+# where $G$ smooths, a Gaussian with a standard deviation of 4 mm. The 10 HU are there because a few healthy heads can agree by chance: without them a tiny $s$ would turn noise into alarms. The persons are drawn straight in the scanner, as after the thesis's rigid {term}`registration`. A second map knows one thing more, that blood is bright, and counts only $I > m$.
 #
 # ## One threshold
 #
@@ -225,7 +225,7 @@ def decide(threshold, ill):
         below.barh(y, well, left=bleeding, color=style.BLUE, alpha=0.6, height=0.55)
         below.text(bleeding + well + 12, y, f"{bleeding:.0f} bleed,\n{well:.0f} do not", va="center", fontsize=9)  # fmt: skip
     below.set(yticks=[1, 0], yticklabels=["flagged", "not flagged"], xlim=(0, 1250), xlabel="of 1,000 hemispheres")  # fmt: skip
-    below.set_title(f"sensitivity {hit:.2f}, specificity {1 - alarm:.2f},\nprecision {counts[0][0] / max(sum(counts[0]), 1e-9):.2f}", fontsize=10)  # fmt: skip
+    below.set_title(f"sensitivity {hit:.2f}, specificity {1 - alarm:.2f},\nprecision {counts[0][0] / max(sum(counts[0]), 1e-9):.3f}", fontsize=10)  # fmt: skip
     return figure
 
 
@@ -238,17 +238,17 @@ explore(
     **{"threshold": thresholds, "ill": [5, 50, 500]},
 )
 point = metrics.threshold_for_sensitivity(of_any.ravel(), truth, 0.9)
-run.record("detect_flagged", 100 * (1 - point.specificity), low=25, high=95, unit="%", digits=0)
+run.record("detect_flagged", 100 * (1 - point.specificity), low=25, high=99, unit="%", digits=0)
 run.record("detect_precision_rare", 100 * 0.005 * point.sensitivity / (0.005 * point.sensitivity + 0.995 * (1 - point.specificity)), low=0.3, high=2.5, unit="%", digits=1)  # fmt: skip
 
 # %% [markdown]
-# To find nine of ten, {glue:text}`detect_flagged` of the healthy hemispheres are flagged. Where five of 1,000 bleed, {glue:text}`detect_precision_rare` of all flags are right: who reads the alarms will stop reading them. The same curve, the same threshold; only the patients have changed. A precision without its prevalence says nothing.
+# To find nine of ten, {glue:text}`detect_flagged` of the healthy hemispheres are flagged. Where five of 1,000 bleed, {glue:text}`detect_precision_rare` of all flags are right (of hemispheres picked at random 0.5 % would be): who reads the alarms will stop reading them. The same curve, the same threshold; only the patients have changed. A precision without its prevalence says nothing.
 #
 # The area below the curve sums it up. It is the chance that a bleeding hemisphere scores more than a healthy one:
 #
 # $$ \mathrm{AUROC} = \frac{1}{n_1 n_0} \sum_{i\,\text{ill}} \sum_{j\,\text{well}} \Big( [q_i > q_j] + \tfrac12 [q_i = q_j] \Big) . $$ (detect-auroc)
 #
-# All pairs are too many for voxels; ranks give the same number after sorting. How sure is it? Write $V_i$ for the share of the well that patient $i$ beats, and $W_j$ for the share of the ill that beat $j$. Then {cite}`delong1988`
+# All pairs are too many for voxels; ranks give the same number after sorting. How sure is it? Write $V_i$ for the share of the well that the ill $i$ beats, and $W_j$ for the share of the ill that beat the well $j$. Then {cite}`delong1988`
 #
 # $$ \operatorname{Var}(\mathrm{AUROC}) \approx \frac{\operatorname{var}_i(V_i)}{n_1} + \frac{\operatorname{var}_j(W_j)}{n_0} . $$ (detect-delong)
 
@@ -279,10 +279,10 @@ gain = metrics.auroc_difference(of_bright.ravel(), of_any.ravel(), truth, groups
 run.record("detect_any", areas["any deviation, maximum"].value, low=0.35, high=0.95, digits=2)
 run.record("detect_bright", areas["too bright, maximum"].value, low=0.7, high=1, digits=2)
 for key, value in zip(("gain", "gain_low", "gain_high"), gain.difference, strict=True):
-    run.record(f"detect_{key}", value, low=-0.1, high=0.7, digits=2)
+    run.record(f"detect_{key}", value, low=-0.3, high=0.8, digits=2)
 
 # %% [markdown]
-# To know that blood is bright is worth {glue:text}`detect_gain` ({glue:text}`detect_gain_low` to {glue:text}`detect_gain_high`). That interval is of the *difference*, on the same patients: the two maps err on the same heads, so it is narrower than one would guess from the two rows. Whoever compares methods by looking whether their intervals overlap throws this away. The map that takes any deviation is also misled by wide furrows and thin skulls, as every unsupervised method is: it finds what is unusual, not what is ill.
+# To know that blood is bright is worth {glue:text}`detect_gain` ({glue:text}`detect_gain_low` to {glue:text}`detect_gain_high`). That interval is of the *difference*, on the same patients: the two maps err on the same heads, so it is narrower than one would guess from the two rows. Whoever compares methods by looking whether their intervals overlap throws this away. The map of any deviation also rises where a healthy head is merely darker than most, in wide furrows or large ventricles. Like every unsupervised method it finds what is unusual, not what is ill.
 #
 # ## Count patients
 #
@@ -317,19 +317,23 @@ for name, (values, flags, owner) in pieces.items():
 table(
     ["pieces", "how many", "as if independent", "by patient", "by patient, bootstrap", "ratio"],
     rows,
-    caption=f"AUROC and 95 % interval of the map «too bright», {len(tested)} synthetic patients. By patient: all scores of one patient count, or are drawn again, together. Ratio: of the widths. Of the voxels each or every third is used.",
+    caption=f"AUROC and 95 % interval of the map «too bright», {len(tested)} synthetic patients. By patient: all scores of one patient count, or are drawn again, together. Ratio: of the widths. Of the voxels {'all are' if thin == 1 else 'every third is'} used.",
 )
 for key, low, high in (("hemispheres", 0.7, 1.5), ("slices", 1.2, 6), ("voxels", 6, 80)):
     run.record(f"detect_width_{key}", widths[key], low=low, high=high, digits=1)
+one_bleed = np.repeat(has_bleed.sum(1) == 1, 2)
+for key, some in (("one", one_bleed), ("same", ~one_bleed)):
+    spans = [np.ptp(auroc_interval(of_bright.ravel()[some], truth[some], groups=owner)[1:]) for owner in (patient[some], None)]  # fmt: skip
+    run.record(f"detect_width_{key}", spans[0] / spans[1], low=0.5, high=1.6, digits=2)
 both = np.corrcoef(of_bright[~has_bleed.any(1)].T)[0, 1]
 run.record("detect_both", both, low=-0.3, high=1, digits=2)
 
 # %% [markdown]
-# For hemispheres hardly anything changes (ratio {glue:text}`detect_width_hemispheres`), though the scores of the two sides do go together (correlation {glue:text}`detect_both` in patients without a bleed). The reason is instructive. In a patient with one bleed, what both sides share raises the ill and the well alike, and a pair of them is compared *more* fairly than two strangers; where both sides are ill or both are well, the shared part counts twice. Here the two effects nearly cancel. They do not for slices (ratio {glue:text}`detect_width_slices`), and for voxels the honest interval is {glue:text}`detect_width_voxels` times as wide. The bootstrap {cite}`efron1979` by patient and the variance for clusters {cite}`obuchowski1997` agree: it is not the formula that matters but who is counted. What [Preparing data](../data/preparing_data.ipynb) says of splits holds here too: pieces of one patient leak.
+# For hemispheres hardly anything changes (ratio {glue:text}`detect_width_hemispheres`), though the scores of the two sides do go together (correlation {glue:text}`detect_both` in patients without a bleed). The reason is instructive. In a patient with one bleed, what both sides share raises the ill and the well alike, and a pair of them is compared *more* fairly than two strangers; where both sides are ill or both are well, the shared part counts twice. So the ratio should be below 1 among patients with one bleed and above 1 among the others; it is {glue:text}`detect_width_one` and {glue:text}`detect_width_same`, and over all the two effects nearly cancel. They do not for slices (ratio {glue:text}`detect_width_slices`), and for voxels the honest interval is {glue:text}`detect_width_voxels` times as wide. That last number has no limit: smaller voxels are more voxels, which narrow the wrong interval and not the honest one. The bootstrap {cite}`efron1979` by patient and the variance for clusters {cite}`obuchowski1997` agree: it is not the formula that matters but who is counted. What [Preparing data](../data/preparing_data.ipynb) says of splits holds here too: pieces of one patient leak.
 #
 # ## What is rare
 #
-# Where exactly is the bleed? Now every voxel of the brain is a case, and about one in a hundred is ill. The {term}`average precision` is the mean precision over all levels of {term}`sensitivity`, here called recall:
+# Where exactly is the bleed? Now every voxel of the brain is a case, and one or two in a hundred are ill. The {term}`average precision` is the mean precision over all levels of {term}`sensitivity`, here called recall:
 #
 # $$ \mathrm{AP} = \sum_n (r_n - r_{n-1})\, p_n , $$ (detect-ap)
 #
@@ -363,7 +367,7 @@ rows = [[f"{mm:g} mm", where, *(mean_interval(one).shown(3) for one in pair)] fo
 table(
     ["smoothed by", "voxels of the", "AUROC", "average precision"],
     rows,
-    caption=f"The map «too bright» judged voxel by voxel: mean and 95 % interval over {len(bleeding)} synthetic patients with a bleed.",
+    caption=f"The map «too bright» judged voxel by voxel: mean and 95 % interval over the {len(bleeding)} synthetic patients whose bleed fills at least one voxel by more than half.",
 )
 shares = np.mean([float(tested[n].clot.sum() / tested[n].brain.sum()) for n in bleeding])
 of_brain, of_box = ([one.mean() for one in found[4.0, where]] for where in ("brain", "box"))
@@ -453,7 +457,7 @@ show(
 )
 
 # %% [markdown]
-# They rise to {glue:text}`detect_most_alarms` a scan and fall again to {glue:text}`detect_last_alarms`: at the end one candidate fills each brain, touches every lesion and so counts as a perfect find; only in the scans without any lesion it is an alarm. `sensitivity_at` therefore looks only as far as the first threshold that exceeds the rate. At one false alarm a scan {glue:text}`detect_froc_one` of the lesions are found, {glue:text}`detect_froc_covered` if a quarter of each must be covered, {glue:text}`detect_froc_near` if 8 mm are near enough. Two papers with different rules cannot be compared.
+# The false alarms rise to {glue:text}`detect_most_alarms` a scan and fall again to {glue:text}`detect_last_alarms`: at the end one candidate fills each brain, touches every lesion and so counts as a perfect find; only in the scans without any lesion it is an alarm. `sensitivity_at` therefore looks only as far as the first threshold that exceeds the rate. At one false alarm a scan {glue:text}`detect_froc_one` of the lesions are found, {glue:text}`detect_froc_covered` if a quarter of each must be covered, {glue:text}`detect_froc_near` if 8 mm are near enough. Two papers with different rules cannot be compared.
 #
 # ## Who says what is true?
 #
@@ -520,7 +524,7 @@ table(
 )  # fmt: skip
 worlds = {"own": "careful, errors their own", "hidden": "careful, one case in ten misleads all", "bad": "right in two of three cases", "coins": "three coins"}  # fmt: skip
 panels = {key: read_often(39, quality, hidden) for key, quality, hidden in (("own", (0.93, 0.95, 0.95), 0.0), ("hidden", (0.93, 0.95, 0.95), 0.1), ("bad", (2 / 3,) * 3, 0.0), ("coins", (0.5,) * 3, 0.0))}  # fmt: skip
-rows = [[worlds[key], middle(d[:, 0]), f"{d[:, 1:4].mean():.2f}", f"{d[:, 4:].mean():.2f}"] for key, d in panels.items()]  # fmt: skip
+rows = [[worlds[key], middle(d[:, 0]), f"{d[:, 1:4].mean():.3f}", f"{d[:, 4:].mean():.3f}"] for key, d in panels.items()]  # fmt: skip
 table(
     ["raters", "κ", "AUROC, majority", "AUROC, truth"],
     rows,
@@ -547,9 +551,9 @@ for key, low, high in (("own", -0.02, 0.02), ("hidden", 0.05, 0.15), ("bad", 0.0
 # %% [markdown]
 # Coins get 0.75: each belongs to the majority in three of four cases. That is what the rater's own vote is worth.
 #
-# How much of it is in table 3? If raters were right with exactly the printed AUROC, and erred independently, the majority would return nearly the same numbers: careful raters are flattered by {glue:text}`detect_flatter_own`, because two other careful votes outweigh one's own. The worse the raters, the more ({glue:text}`detect_flatter_bad` where each is right in two of three cases). Worst is a shared error. If one case in ten misleads everybody, all look {glue:text}`detect_flatter_hidden` better than they are, and κ notices nothing ({glue:text}`detect_kappa_own` and {glue:text}`detect_kappa_hidden`): *agreement is not truth*. Judge a rater, and a method as well, against the others or against a later truth (follow-up, surgery), not against a vote that the rater has cast.
+# How much of it is in table 3? If raters were right with exactly the printed AUROC, and erred independently, the majority would return nearly the same numbers: careful raters are flattered by {glue:text}`detect_flatter_own`, because two other careful votes outweigh one's own. The worse the raters, the more ({glue:text}`detect_flatter_bad` where each is right in two of three cases); a good rater among weaker ones can even lose a little (R2 of the fractures). A shared error is more dangerous, because nothing shows it. If one case in ten misleads everybody, all look {glue:text}`detect_flatter_hidden` better than they are, and κ notices nothing ({glue:text}`detect_kappa_own` and {glue:text}`detect_kappa_hidden`): *agreement is not truth*. Judge a rater against the others or against a later truth (follow-up, surgery), not against a vote that the rater has cast. And if a method is compared with such raters, remember that they had a vote in the truth and the method had none.
 #
-# Can one read a table backwards? Where three vote, every disagreement is one lone vote, so κ and the AUROCs come from the same counts. For bleeding left with 39 ill and 47 well, the printed AUROCs allow no κ below {glue:text}`detect_left_lowest`; the table says 0.745. Over all 196 scans of the thesis (39 and 157) anything from {glue:text}`detect_left_all` on is possible. So the table seems to have been counted over more than the test patients, and then bleeds were rarer. It matters, since κ has a peculiarity:
+# Can one read a table backwards? Where three vote, every disagreement is one lone vote, so κ and the AUROCs come from the same counts. For bleeding left with 39 ill and 47 well, the printed AUROCs allow no κ below {glue:text}`detect_left_lowest`; the table says 0.745. Over all 196 scans of the thesis (39 and 157, as those of the training are healthy) anything from {glue:text}`detect_left_all` on is possible. So the table seems to have been counted over more than the test patients, and then bleeds were rarer. It matters, since κ has a peculiarity:
 #
 # **Predict.** Two raters are right in 95 % of the ill and 95 % of the well. The finding becomes rare. What does their κ do?
 
@@ -580,7 +584,7 @@ for key, prevalence in (("half", 0.5), ("rare", 0.01)):
     run.record(f"detect_paradox_{key}", kappa_at(prevalence, 0.95), low=0.1, high=0.82, digits=2)  # fmt: skip
 
 # %% [markdown]
-# It falls from {glue:text}`detect_paradox_half` to {glue:text}`detect_paradox_rare` at a prevalence of 1 %, with the same raters {cite}`feinstein1990`: nearly all their yeses are errors then, and errors do not agree. Two κ can only be compared at similar prevalence. The thesis's lowest κ, of fractures, is also its rarest finding.
+# It falls from {glue:text}`detect_paradox_half` to {glue:text}`detect_paradox_rare` at a prevalence of 1 %, with the same raters {cite}`feinstein1990`: most of their yeses are errors then, and independent errors seldom meet. Two κ can only be compared at similar prevalence. The thesis's lowest κ, of fractures, is also its rarest finding.
 #
 # ## A vote on voxels
 #
@@ -591,7 +595,7 @@ for key, prevalence in (("half", 0.5), ("rare", 0.01)):
 # a &= \prod_r p_r^{d_r} (1 - p_r)^{1 - d_r}, \qquad b = \prod_r q_r^{1 - d_r} (1 - q_r)^{d_r},
 # \end{aligned} $$ (detect-staple)
 #
-# and $p_r$, $q_r$ are then read off from $w$. Two panels of synthetic raters outline each bleed. In the first, one is careful and two have shaky hands; in the second, one is careful and two go on too long. (They see a blurred clot, and cut it at a level of their own that wanders.)
+# and $p_r$, $q_r$ are then read off from $w$: $p_r$ is the share of the ill, $\sum w\, d_r / \sum w$ over the voxels, that the rater has marked, $q_r$ the share of the others left unmarked. The two steps alternate until nothing changes. Two panels of synthetic raters outline each bleed. In the first, one is careful and two have shaky hands; in the second, one is careful and two go on too long. (They see a blurred clot, and cut it at a level of their own that wanders.)
 #
 # **Predict.** In which panel will STAPLE beat the majority? In which will two raters have the higher Dice with each other?
 
@@ -620,12 +624,13 @@ large = [n for n in bleeding if int(tested[n].clot.sum()) * MM**3 > 4000]
 drawn = {(panel, n): [outline_by(hand, n, r) for r, hand in enumerate(hands)] for panel, hands in PANELS.items() for n in large}  # fmt: skip
 estimated = {key: staple(masks, mask=near(masks)) for key, masks in drawn.items()}
 fused = {key: {"majority": majority_vote(masks) == 1, "STAPLE": estimated[key].probability > 0.5} for key, masks in drawn.items()}  # fmt: skip
-rows = []
+rows, single = [], {}
 for panel, hands in PANELS.items():
     masks = {**{f"rater {r + 1}, {hand}": [drawn[panel, n][r] for n in large] for r, hand in enumerate(hands)}, **{name: [fused[panel, n][name] for n in large] for name in ("majority", "STAPLE")}}  # fmt: skip
     for name, found in masks.items():
         scored = mean_interval([float(dice(m, tested[n].clot)) for m, n in zip(found, large, strict=True)])  # fmt: skip
         rows.append([TITLES[panel], name, scored.shown(3)])
+        single[panel, name[:7]] = scored.mean
         if name in ("majority", "STAPLE"):
             run.record(f"detect_{panel}_{name.lower()}", scored.mean, low=0.6, high=1, digits=2)
     gain = mean_interval([float(dice(fused[panel, n]["STAPLE"], tested[n].clot) - dice(fused[panel, n]["majority"], tested[n].clot)) for n in large])  # fmt: skip
@@ -633,8 +638,15 @@ for panel, hands in PANELS.items():
         run.record(f"detect_{panel}_{key}", value, low=low, high=high, digits=3)
     quality = np.mean([estimated[panel, n].sensitivity for n in large], 0)
     pairs = np.mean([metrics.rater_dice(drawn[panel, n])[np.triu_indices(3, 1)].numpy() for n in large], 0)  # fmt: skip
-    for key, value in (("first", quality[0]), ("others", quality[1:].mean()), ("pairs", pairs[2])):  # fmt: skip
+    for key, value in (("first", quality[0]), ("others", quality[1:].mean()), ("pairs", pairs[2]), ("careful", single[panel, "rater 1"]), ("each", (single[panel, "rater 2"] + single[panel, "rater 3"]) / 2)):  # fmt: skip
         run.record(f"detect_{panel}_{key}", value, low=0.3, high=1, digits=2)
+kept = np.zeros((2, 2))  # (marked by the careful one alone, by both others alone), (in STAPLE, all)
+for n in large:
+    (first, second, third), result = drawn["shaky", n], fused["shaky", n]["STAPLE"]
+    for i, lone in enumerate((first & ~second & ~third, ~first & second & third)):
+        kept[i] += [int((lone & result).sum()), int(lone.sum())]
+for key, (part, whole) in zip(("alone", "against"), kept, strict=True):
+    run.record(f"detect_kept_{key}", 100 * part / whole, low=0, high=100, unit="%", digits=0)
 table(
     ["panel", "mask", "Dice with the truth"],
     rows,
@@ -657,9 +669,9 @@ show(
 )
 
 # %% [markdown]
-# In the first panel STAPLE finds out who is who: it gives the careful rater a sensitivity of {glue:text}`detect_shaky_first` and the shaky ones {glue:text}`detect_shaky_others`, and lets the careful one decide: Dice {glue:text}`detect_shaky_staple` against {glue:text}`detect_shaky_majority` for the majority, in the same patients {glue:text}`detect_shaky_gain` ± {glue:text}`detect_shaky_half` more. In the second it is taken in. Two raters with the same habit confirm each other ({glue:text}`detect_habit_others`), the careful one seems to miss much ({glue:text}`detect_habit_first`), and both fusions end near the wide masks ({glue:text}`detect_habit_staple` and {glue:text}`detect_habit_majority`). STAPLE assumes that raters err independently; a habit that is shared becomes the truth. And it needs a region: in a wide background everybody's specificity is near 1, and going on costs nothing. We give it the neighbourhood of the marks.
+# In the first panel STAPLE finds out who is who: it gives the careful rater a sensitivity of {glue:text}`detect_shaky_first` and the shaky ones {glue:text}`detect_shaky_others`. So it keeps {glue:text}`detect_kept_alone` of what the careful one alone has marked, where a majority keeps nothing; of what the two others have marked against the careful one it keeps {glue:text}`detect_kept_against`. The gain is small: Dice {glue:text}`detect_shaky_staple` against {glue:text}`detect_shaky_majority` for the majority, in the same patients {glue:text}`detect_shaky_gain` ± {glue:text}`detect_shaky_half` more, and the careful rater alone is better still ({glue:text}`detect_shaky_careful`). In the second panel it is taken in. Two raters with the same habit confirm each other ({glue:text}`detect_habit_others`), the careful one seems to miss much ({glue:text}`detect_habit_first`), and both fusions end near the wide masks ({glue:text}`detect_habit_staple` and {glue:text}`detect_habit_majority`). STAPLE assumes that raters err independently; a habit that is shared becomes the truth. And it needs a region: in a wide background everybody's specificity is near 1, and going on costs nothing. We give it the neighbourhood of the marks.
 #
-# A Dice between raters is {term}`inter-rater agreement`, the bar for a network that learns from them: {glue:text}`detect_shaky_pairs` between the two shaky ones, {glue:text}`detect_habit_pairs` between the two who go on. The higher number belongs to the worse masks. (Repeated readings by one rater give the *intra*-rater Dice, by the same function.)
+# A Dice between raters is {term}`inter-rater agreement`, the bar for a network that learns from them: {glue:text}`detect_shaky_pairs` between the two shaky ones, {glue:text}`detect_habit_pairs` between the two who go on. Yet the truth is about as far from the ones as from the others (Dice {glue:text}`detect_shaky_each` and {glue:text}`detect_habit_each`), and a vote repairs only the first. Agreement says how alike masks are, not how good. (Repeated readings by one rater give the *intra*-rater Dice, by the same function.)
 #
 # ## Two readings of one volume
 #
@@ -684,10 +696,13 @@ show(
 for key, estimate, low, high in (("bias", compared.bias, 5, 60), ("lower", compared.lower, -40, 10), ("upper", compared.upper, 10, 100)):  # fmt: skip
     run.record(f"detect_{key}", estimate.value, low=low, high=high, unit="ml", digits=1)
 run.record("detect_ratio", np.exp(np.log(ml[:, 1] / ml[:, 0]).mean()), low=1.1, high=3, digits=2)  # fmt: skip
+logs = metrics.bland_altman(np.log(ml[:, 1]), np.log(ml[:, 0]))
+run.record("detect_ratio_low", np.exp(logs.lower.value), low=0.3, high=2, digits=1)
+run.record("detect_ratio_high", np.exp(logs.upper.value), low=1.5, high=12, digits=1)
 run.record("detect_correlation", np.corrcoef(ml[:, 0], ml[:, 1])[0, 1], low=0.7, high=1, digits=2)  # fmt: skip
 
 # %% [markdown]
-# The correlation is {glue:text}`detect_correlation`, and yet one reads {glue:text}`detect_bias` more than the other, with limits from {glue:text}`detect_lower` to {glue:text}`detect_upper`. As differences grow with the volume, the limits are too wide on the left and too narrow on the right. Then compare logarithms: the one reads {glue:text}`detect_ratio` times as much as the other, for small bleeds and large.
+# The correlation is {glue:text}`detect_correlation`, and yet one reads {glue:text}`detect_bias` more than the other, with limits from {glue:text}`detect_lower` to {glue:text}`detect_upper`. As differences grow with the volume, the limits are too wide on the left and too narrow on the right. Then compare logarithms: on average the one reads {glue:text}`detect_ratio` times as much as the other, in single patients {glue:text}`detect_ratio_low` to {glue:text}`detect_ratio_high` times (the limits of the logarithms, turned back into ratios). A margin of the same width adds more to a thin bleed than to a round one, so no single factor corrects it.
 #
 # ## Does 70 % mean 70 %?
 #
@@ -695,7 +710,7 @@ run.record("detect_correlation", np.corrcoef(ml[:, 0], ml[:, 1])[0, 1], low=0.7,
 #
 # $$ \bar p = \frac1K \sum_k p_k, \qquad s^2 = \frac{1}{K - 1} \sum_k (p_k - \bar p)^2 . $$ (detect-ensemble)
 #
-# Members come one by one, and are forgotten after a recurrence of Welford has taken them in; a hundred maps need no more memory than a few. {term}`Calibration` means that of all voxels called 70 % likely, 70 % are clot. The mean distance from that, over bins $b$ with $n_b$ voxels, and the mean squared error of a probability {cite}`naeini2015,brier1950` are
+# Members come one by one, and are forgotten after a recurrence of Welford has taken them in; a hundred maps need no more memory than a few. {term}`Calibration` means that of all voxels called 70 % likely, 70 % are clot. Sort the voxels by $p$ into bins; $y$ is 1 where there is clot and 0 elsewhere, $\bar p_b$ and $\bar y_b$ are the means in bin $b$, which holds $n_b$ of the $n$ voxels. The mean distance between what was said and what was true, and the mean squared error of a probability {cite}`naeini2015,brier1950` are
 #
 # $$ \mathrm{ECE} = \sum_b \frac{n_b}{n} \big| \bar y_b - \bar p_b \big|, \qquad \mathrm{Brier} = \operatorname{mean}\,(p - y)^2 . $$ (detect-calibration)
 #
@@ -703,7 +718,7 @@ run.record("detect_correlation", np.corrcoef(ml[:, 0], ml[:, 1])[0, 1], low=0.7,
 
 # %% tags=["hide-input"]
 MEMBERS, KNOWN = run.pick(ci=4, cpu=8, gpu=16), len(healthy) // 2
-learning, judged = range(0, len(tested), 2), range(1, len(tested), 2)
+learning, judged = (range((example + odd) % 2, len(tested), 2) for odd in (1, 0))  # the example is judged
 
 
 def member(number, balanced=False):
@@ -772,14 +787,14 @@ for key, image, window in (("mean", doubt.mean, (0, 1)), ("deviation", doubt.var
     outline(axes[key], tested[example].clot, style.GREEN)
 show(
     figure,
-    caption="Above: calibration on synthetic patients; below the dotted line a model is too sure. Below: mean (0 to 1) and standard deviation (0 to 0.25) of the ensemble for the first picture's patient, true clot outlined.",
+    caption="Above: calibration on synthetic patients; below the dotted line a model is too sure. Below: mean (0 to 1) and standard deviation (0 to 0.25) of the ensemble for the first picture's patient, one of those judged, true clot outlined.",
     alt="Two calibration curves around the diagonal and one far below it; two maps of a brain slice, in which the bleed glows and its surroundings are disputed",
 )
 
 # %% [markdown]
-# Nothing happens to her AUROC (difference {glue:text}`detect_even_auroc`): the order of the voxels is the same. But of what she calls more than 70 % likely, {glue:text}`detect_even_high` is clot, and her ECE is {glue:text}`detect_ece_even` instead of {glue:text}`detect_ece`. Patch samplers that favour lesions do this to every network. It can be undone, as the odds are too large by a known factor, if one knows that it was done. An ECE over the whole brain is small in any case, because nearly all voxels are easy: look at the curve.
+# Nothing happens to her AUROC (difference {glue:text}`detect_even_auroc`): the order of the voxels is the same. But of what she calls more than 70 % likely, {glue:text}`detect_even_high` is clot, and her ECE is {glue:text}`detect_ece_even` instead of {glue:text}`detect_ece`. Patch samplers that favour lesions do the same to networks. It can be undone if one knows that it was done: the odds are too large by the factor $(1 - \pi) / \pi$. The ECE of the other two is small mainly because nearly all voxels are easy and lie in the first bin. Look at the curve: in the middle it leaves the diagonal by far more.
 #
-# The ensemble is better than one member by {glue:text}`detect_more` ± {glue:text}`detect_more_half` in AP. Its members dispute the rim of the bleed, and the places where heads differ: the 2 % of voxels with the largest variance hold {glue:text}`detect_disputed` of its errors. Where all members are wrong together, at a bleed that none of them can see, the variance is 0: like a vote, an ensemble knows nothing of shared errors.
+# The ensemble is better than one member by {glue:text}`detect_more` ± {glue:text}`detect_more_half` in AP, patient by patient among those with a bleed. (The AP in the table is of all voxels pooled, those of healthy patients too, and so is lower than in "What is rare".) Its members dispute the rim of the bleed, and the places where heads differ: the 2 % of voxels with the largest variance hold {glue:text}`detect_disputed` of its errors. Where all members are wrong together, at a bleed that none of them can see, the variance is near 0: like a vote, an ensemble knows nothing of shared errors.
 #
 # ## Where it breaks
 #
@@ -811,11 +826,11 @@ for key, apart, most, widest in (("voxels", True, 6 if independent else 20, 0.3)
     run.record(f"detect_span_{key}", np.mean(spans[apart]), low=0.001, high=widest, digits=3)
 
 # %% [markdown]
-# In {glue:text}`detect_held_voxels` of 20. The interval is {glue:text}`detect_span_voxels` wide, and a repetition of the study falls beside it. Counting patients it is {glue:text}`detect_span_patients` wide and holds in {glue:text}`detect_held_patients` of 20. (Not in all: the other half varies too.) Set `independent = False` to see both columns agree. The failure makes no noise: a tight interval looks like good work.
+# In {glue:text}`detect_held_voxels` of 20. The interval is {glue:text}`detect_span_voxels` wide, and a repetition of the study falls beside it. Counting patients it is {glue:text}`detect_span_patients` wide and holds in {glue:text}`detect_held_patients` of 20. (Not in all: the other half varies as much as the first, so even an honest interval holds in only 83 %, or 17 of 20, on average.) Set `independent = False`, and both count alike. The failure makes no noise: a tight interval looks like good work.
 #
 # ## Exercises
 #
-# ### Exercise 1: two raters and a rare finding
+# ### Exercise 1: one rater and a rare finding
 #
 # A screening of 2,000 heads, 1 % of which have a fracture. A rater has a sensitivity of 0.90 and a specificity of 0.95. How many heads does the rater flag, and which share of them is broken? What is the rater's AUROC? What would you change first, sensitivity or specificity?
 #
@@ -878,7 +893,7 @@ for key, apart, most, widest in (("voxels", True, 6 if independent else 20, 0.3)
 # </details>
 # <details class="solution"><summary>Solution</summary>
 #
-# The cell after the exercise holds the code. Bleeds: {glue:text}`detect_pub_bleed_low` to {glue:text}`detect_pub_bleed_high`; fractures: {glue:text}`detect_pub_break_low` to {glue:text}`detect_pub_break_high`. The two intervals cover each other almost entirely: 86 patients cannot tell 0.81 from 0.79, and the thesis is right to add that there were few fractures. (The formula counts hemispheres as independent; our table above says that this hardly matters here.)
+# The cell after the exercise holds the code. Bleeds: {glue:text}`detect_pub_bleed_low` to {glue:text}`detect_pub_bleed_high`; fractures: {glue:text}`detect_pub_break_low` to {glue:text}`detect_pub_break_high`. The first interval lies inside the second, and a difference of 0.02 is small beside half of either width: 86 patients cannot tell 0.81 from 0.79, and the thesis is right to add that there were few fractures. (The formula counts hemispheres as independent; our table above says that this hardly matters here.)
 #
 # </details>
 
@@ -951,7 +966,7 @@ quiz(
     ),
     question(
         "Three raters have κ = 0.9, and each has an AUROC of 0.97 against their majority. How often is the majority wrong?",
-        ("In about 3 % of cases", "That would hold if errors were independent. Nothing in these numbers says so."),
+        ("In about 3 % of cases", "That is about how often one rater leaves the majority. With independent errors the majority would be wrong far less often, in about 0.3 %; but nothing in these numbers says that errors are independent."),
         right("One cannot tell", "If something misleads all three, they agree and are wrong together. Only another truth can show it."),
         ("Never: they define the truth", "They define a label. The bleed was there or it was not."),
     ),
@@ -963,8 +978,8 @@ quiz(
 # - A map becomes a decision by a rule (maximum, percentile), and a threshold that somebody must choose. Sensitivity and specificity do not know the prevalence; who reads the alarms does.
 # - Give an AUROC its interval, and count patients. Compare two methods by the interval of their difference.
 # - Voxel-wise AUROC flatters: background is free. For what is rare use average precision, for what has a place FROC, with all rules named.
-# - κ is agreement beyond chance, falls with prevalence, and is blind to shared errors. A rater who has voted on the truth is flattered, the more so the worse.
-# - Majority and STAPLE both repair careless errors and neither repairs common habits. Compare volumes by differences.
+# - κ is agreement beyond chance, falls when a finding gets rare, and is blind to shared errors. A rater who has voted on the truth is flattered, the more so the worse.
+# - Majority and STAPLE both repair careless errors and neither repairs shared habits. Compare volumes by differences.
 # - Order is not probability: check calibration, above all after balanced sampling. An ensemble's variance shows dispute, not ignorance.
 #
 # ## Data and limits
