@@ -721,8 +721,7 @@ for name in ("Dice", "HD95"):
 # **Predict.** Which has the better mean Dice?
 
 # %%
-none = np.zeros_like(plaques[0])
-pairs = zip(plaques, around, strict=True)
+none, pairs = np.zeros_like(plaques[0]), zip(plaques, around, strict=True)
 eager = [mistakes.with_stray_voxels(mask, brain, 3, seed) for mask, brain in pairs]
 methods = {"careful": [part_missing(mask) for mask in plaques], "eager": eager}
 on_ill = {
@@ -739,11 +738,11 @@ def mean_dice(method, empty, undefined):
 
 
 UNDEFINED = {"counts 0": 0.0, "counts 1": 1.0, "is left out": float("nan")}
-better = [
-    max(on_ill, key=lambda name: mean_dice(name, empty_patients, value))
+gains = [
+    mean_dice("careful", empty_patients, value) - mean_dice("eager", empty_patients, value)
     for value in UNDEFINED.values()
 ]
-assert empty_patients < 2 or better == ["eager", "careful", "careful"]
+assert empty_patients < 2 or (gains[0] < 0 < min(gains[1:]))
 
 
 # %% tags=["hide-input"]
