@@ -640,7 +640,8 @@ for panel, hands in PANELS.items():
     pairs = np.mean([metrics.rater_dice(drawn[panel, n])[np.triu_indices(3, 1)].numpy() for n in large], 0)  # fmt: skip
     for key, value in (("first", quality[0]), ("others", quality[1:].mean()), ("pairs", pairs[2]), ("careful", single[panel, "rater 1"]), ("each", (single[panel, "rater 2"] + single[panel, "rater 3"]) / 2)):  # fmt: skip
         run.record(f"detect_{panel}_{key}", value, low=0.3, high=1, digits=2)
-kept = np.zeros((2, 2))  # (marked by the careful one alone, by both others alone), (in STAPLE, all)
+# Marked by the careful one alone, by both others alone: how many of them are in STAPLE, of how many.
+kept = np.zeros((2, 2))
 for n in large:
     (first, second, third), result = drawn["shaky", n], fused["shaky", n]["STAPLE"]
     for i, lone in enumerate((first & ~second & ~third, ~first & second & third)):
@@ -718,7 +719,8 @@ run.record("detect_correlation", np.corrcoef(ml[:, 0], ml[:, 1])[0, 1], low=0.7,
 
 # %% tags=["hide-input"]
 MEMBERS, KNOWN = run.pick(ci=4, cpu=8, gpu=16), len(healthy) // 2
-learning, judged = (range((example + odd) % 2, len(tested), 2) for odd in (1, 0))  # the example is judged
+# The example is among the judged.
+learning, judged = (range((example + odd) % 2, len(tested), 2) for odd in (1, 0))
 
 
 def member(number, balanced=False):
