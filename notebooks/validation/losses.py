@@ -330,7 +330,7 @@ def tug(name, disc, p):
 def draw_tug(radius, p):
     disc = far < radius
     n = int(disc.sum())
-    figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.9), width_ratios=(1, 2.1))
+    figure, axes = plt.subplots(2, 1, figsize=(4.8, 4.6), height_ratios=(1, 1.6))
     axes[0].imshow(disc, cmap="gray", vmin=-0.4, vmax=1).set_gid("voxels-disc")
     axes[0].set_axis_off()
     axes[0].set_title(f"{n} of {SIDE**2} voxels", fontsize=10)
@@ -353,7 +353,7 @@ def draw_tug(radius, p):
 explore(
     draw_tug,
     caption="A synthetic plaque (a disc) in a square, and the same probability everywhere. To the right of 1 (orange) the plaque wins and all probabilities rise; to the left (blue) they fall. Make the plaque small, then lower p until the losses change sides, one after the other.",
-    alt=lambda radius, p: f"A disc of radius {radius:g} voxels; bars of the ratio of pulls at p = {p:g}: " + ", ".join(f"{name} {tug(name, far < radius, p):.2g}" for name in TUGS),
+    alt=lambda radius, p: f"Above a disc of radius {radius:g} voxels, below bars of the ratio of pulls at p = {p:g}: " + ", ".join(f"{name} {tug(name, far < radius, p):.2g}" for name in TUGS),
     labels={"radius": "radius (voxels)", "p": "probability p"},
     start={"radius": 2.0, "p": 0.1},
     radius=[1.0, 2.0, 4.0, 8.0, 16.0, 28.0],
@@ -406,11 +406,13 @@ by_hand = ((guess - inside.float()) ** 2 * (d_p**2 + phi**2)).mean()  # right
 torch.testing.assert_close(by_hand, hausdorff_loss(*batch, MM))
 
 # %% tags=["hide-input"]
-figure, axes = plt.subplot_mosaic([["map", "cost"]], figsize=(7.0, 3.5), width_ratios=(1, 1.25))
+figure, axes = plt.subplot_mosaic(
+    [["map"], ["cost"]], figsize=(4.8, 6.4), height_ratios=(1.3, 1)
+)
 spot = patient.mask[..., SLICE : SLICE + 1].float()
 limit = float(phi[patient.mask[..., SLICE]].quantile(0.98))
 drawn = draw(axes["map"], phi[..., None] * spot, 0, (-limit, limit), "signed distance", patient.label[..., SLICE : SLICE + 1], "PuOr_r")  # fmt: skip
-figure.colorbar(drawn, ax=axes["map"], location="bottom", label="mm", shrink=0.8)
+figure.colorbar(drawn, ax=axes["map"], label="mm", shrink=0.8)
 labels = inside[None].long()
 PRICES = {
     "cross entropy": (lambda g: cross_entropy_loss(g.logit(), labels), style.BLUE, "-"),
@@ -430,7 +432,7 @@ axes["cost"].set(xlabel="distance from the nearest plaque (mm)", ylabel="price o
 axes["cost"].legend(loc="upper left")
 show(
     figure,
-    caption="Left: signed distance from the outlines of the plaques in one slice of a synthetic patient. Right: what one false voxel costs, relative to one that touches a plaque.",
+    caption="Above: signed distance from the outlines of the plaques in one slice of a synthetic patient. Below: what one false voxel costs, relative to one that touches a plaque.",
     alt="A map that is purple in the plaques and grows orange away from them; flat lines for cross entropy and Dice, a rising one for the boundary loss and a steeper one for the Hausdorff loss",
 )
 
@@ -569,14 +571,14 @@ for name, key in (("cross entropy", "ce"), ("weighted cross entropy", "weighted"
         run.record(f"loss_{key}_{measure.replace(' ', '_')}", by_patient[name][measure].mean(), low=low if tight else 0, high=high if tight else 1, digits=2)  # fmt: skip
     run.record(f"loss_{key}_volume", volume[name], low=0.3 if tight else 0, high=30 if tight else 300, digits=1)  # fmt: skip
 reference = by_patient["cross entropy"]
-figure, axes = plt.subplots(1, 2, figsize=(7.0, 3.6), sharey=True, sharex=True)
+figure, axes = plt.subplots(1, 2, figsize=(5.8, 3.6), sharey=True, sharex=True)
 rows = [name for name in LOSSES if name != "cross entropy"]
 for ax, measure, title in zip(axes, ("Dice", "own Dice"), ("threshold ½", "own threshold"), strict=True):  # fmt: skip
     for at, name in enumerate(rows):
         gap = mean_interval(by_patient[name][measure] - reference[measure])
         ax.errorbar(gap.mean, at, xerr=gap.half, fmt="o", color=COLOURS.get(name, style.INK), capsize=3, markersize=5)  # fmt: skip
     ax.axvline(0, color=style.INK, linewidth=1)
-    ax.set(xlabel="Dice minus that of cross entropy", ylim=(len(rows) - 0.5, -0.5))
+    ax.set(xlabel="Dice minus that of CE", ylim=(len(rows) - 0.5, -0.5))
     ax.set_title(title, fontsize=10)
 axes[0].set_yticks(range(len(rows)), [name.replace("weighted ", "weighted\n") for name in rows])
 show(
