@@ -221,7 +221,6 @@ def measure(task: str, size: int, given) -> list[dict]:
     for name in calls:
         row = {"task": task, "size": size, "name": name, "median": median(seconds[name]), "seconds": seconds[name]}
         row["times_ours"] = row["median"] / median(seconds[OURS])
-        row["peak_mib"] = peak_alone(task, name, size, given.seed) if given.device == "cpu" else None
         rows.append(row | {"found": found[name]})
     return rows
 
@@ -236,6 +235,10 @@ def main() -> None:
         parser.error("--size and --volume are at least 32, --rounds at least 1")
     rows = [row for shape in SHAPES for row in measure(shape, given.size, given)]
     rows += measure("SSIM", given.volume, given)
+    print("seconds are measured, memory comes next", file=sys.stderr, flush=True)
+    for row in rows:
+        call = row["task"], row["name"], row["size"], given.seed
+        row["peak_mib"] = peak_alone(*call) if given.device == "cpu" else None
     print(f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {given.device}\n")
     print(f"{'':12} {'':24} {'s':>8} {'times':>6} {'MiB':>6}  found")
     for row in rows:
