@@ -4,6 +4,7 @@ A k-d tree of one surface is asked for the points of the other that do not lie i
 Both masks are cropped to what they cover together before, so that work grows with the surface and not with the volume.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -57,20 +58,34 @@ class SurfaceDistances:
 
         rule: "directed" takes it in both directions and of the two the larger, "pooled" of both lists together,
         "to_reference" and "to_prediction" of one. Between two points it is linear; of areas it is the first distance at
-        which this per cent is reached, as surface-distance has it.
+        which this per cent is reached, as surface-distance has it. NaN where both masks are empty, infinite where one
+        of them is.
         """
+        if any(self.is_empty):
+            return self._without_surface
         return max(_percentile(distances, area, percentile) for distances, area in self._lists(rule))
 
     def average(self, rule: str = "pooled") -> float:
-        """The mean distance: over both surfaces ("pooled"), the mean of the two means ("directed"), or one of them."""
+        """The mean distance: over both surfaces ("pooled"), the mean of the two means ("directed"), or one of them.
+
+        NaN where both masks are empty, infinite where one of them is.
+        """
+        if any(self.is_empty):
+            return self._without_surface
         means = [float(np.average(distances, weights=area)) for distances, area in self._lists(rule)]
         return sum(means) / len(means)
 
     def within(self, tolerance_mm: float) -> float:
-        """The share of both surfaces that lies no farther than this from the other one."""
+        """The share of both surfaces that lies no farther than this from the other one; NaN where both are empty."""
+        if all(self.is_empty):
+            return math.nan
         ((distances, area),) = self._lists("pooled")
         # 3 x 0.7 mm is a distance of 2.1 mm, whatever rounding says.
         return float(np.average(distances <= tolerance_mm * (1 + 1e-9), weights=area))
+
+    @property
+    def _without_surface(self) -> float:
+        return math.nan if all(self.is_empty) else math.inf
 
     def _lists(self, rule: str) -> list[tuple[np.ndarray, np.ndarray | None]]:
         one, other = (self.to_reference, self.prediction_area), (self.to_prediction, self.reference_area)

@@ -171,6 +171,12 @@ def test_what_is_empty_is_what_one_chooses():
         assert float(measure(some, empty, one_empty=374.0)) == 374
     assert math.isnan(normalized_surface_dice(empty, empty)) and float(normalized_surface_dice(empty, some)) == 0
     assert np.isinf(surface_distances(some, empty).to_reference).all()
+    for weighting in ("voxels", "area"):
+        for rule in ("directed", "pooled", "to_reference", "to_prediction"):
+            one, none = (surface_distances(empty, other, weighting=weighting) for other in (some, empty))
+            assert one.percentile(95, rule) == one.average(rule) == math.inf
+            assert math.isnan(none.percentile(95, rule)) and math.isnan(none.average(rule))
+        assert one.within(1.0) == 0 and math.isnan(none.within(1.0))
 
 
 @pytest.mark.parametrize(

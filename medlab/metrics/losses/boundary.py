@@ -1,6 +1,6 @@
 """Losses of outlines: errors are weighed by their distance from a boundary, in mm.
 
-probabilities, target, exclusive and background are those of `region_losses`; channel 0 is left out unless background is
+probabilities, target, exclusive and background are those of `region`; channel 0 is left out unless background is
 True. spacing: the edge of a voxel in mm, one for all axes or one for each. Distances run between centres of voxels and
 carry no gradient; they are computed on the CPU.
 """
@@ -13,9 +13,9 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from medlab.arguments import as_spacing, number, one_of, whole
+from medlab.metrics.losses.region import REDUCTIONS
+from medlab.metrics.losses.soft_pairs import as_probabilities, as_target, wide
 from medlab.metrics.mask_pairs import Array, as_labels, as_mask
-from medlab.metrics.region_losses import REDUCTIONS
-from medlab.metrics.soft_pairs import as_probabilities, as_target, wide
 
 Spacing = float | Sequence[float]
 

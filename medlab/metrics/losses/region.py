@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from medlab.arguments import number, one_of
-from medlab.metrics.soft_pairs import Sums, as_probabilities, as_target, as_weights, class_sums
+from medlab.metrics.losses.soft_pairs import Sums, as_probabilities, as_target, as_weights, class_sums
 
 ABSENT = ("epsilon", "ignore")
 REDUCTIONS = ("mean", "none")

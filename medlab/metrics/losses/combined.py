@@ -1,9 +1,4 @@
-"""Losses for segmentation, one door to all: of voxels, of regions, of outlines, and of both at once.
-
-Losses of regions and outlines take probabilities, losses of voxels take logits (see `region_losses`, `boundary_losses`
-and `pixel_losses`): a logarithm is exact only when it is made from logits, and an overlap means something only for
-probabilities.
-"""
+"""A loss of voxels and one of regions at once."""
 
 from collections.abc import Sequence
 from typing import Unpack
@@ -12,31 +7,8 @@ import torch
 from torch import Tensor
 
 from medlab.arguments import number
-from medlab.metrics.boundary_losses import boundary_loss, hausdorff_loss, signed_distance_map, signed_distance_maps
-from medlab.metrics.pixel_losses import cross_entropy_loss, focal_loss
-from medlab.metrics.region_losses import (
-    Choices,
-    generalised_dice_loss,
-    soft_dice,
-    soft_dice_loss,
-    soft_iou,
-    tversky_loss,
-)
-
-__all__ = [
-    "boundary_loss",
-    "cross_entropy_loss",
-    "dice_cross_entropy_loss",
-    "focal_loss",
-    "generalised_dice_loss",
-    "hausdorff_loss",
-    "signed_distance_map",
-    "signed_distance_maps",
-    "soft_dice",
-    "soft_dice_loss",
-    "soft_iou",
-    "tversky_loss",
-]
+from medlab.metrics.losses.pixel import cross_entropy_loss
+from medlab.metrics.losses.region import Choices, soft_dice_loss
 
 
 def dice_cross_entropy_loss(

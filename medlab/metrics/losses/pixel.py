@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from medlab.arguments import number, one_of
-from medlab.metrics.region_losses import REDUCTIONS
-from medlab.metrics.soft_pairs import as_logits, as_target, as_weights, wide
+from medlab.metrics.losses.region import REDUCTIONS
+from medlab.metrics.losses.soft_pairs import as_logits, as_target, as_weights, wide
 
 
 def cross_entropy_loss(
