@@ -15,6 +15,7 @@ from PIL import Image
 from medlab.viz import style
 
 PAGE_BACKGROUND = "var(--pst-color-background, var(--jp-layout-color0, #fff))"
+FEW_COLOURS = 32
 _count = itertools.count(1)
 
 
@@ -62,11 +63,16 @@ def svg_of(figure: Figure, *, prefix: str, alt: str) -> str:
 
 
 def _smaller_image(match: re.Match) -> str:
-    """The embedded PNG as WebP where that is smaller (every current browser reads it)."""
+    """The embedded PNG as WebP where that is smaller (every current browser reads it).
+
+    Few colours are categories, such as masks and tables of numbers: they are kept to the letter, where a photograph's
+    compression would let them run into each other.
+    """
     raw = base64.b64decode(re.sub(r"\s", "", match[1]))
     image = Image.open(io.BytesIO(raw))
     buffer = io.BytesIO()
-    image.save(buffer, format="WEBP", quality=92, method=4)
+    few = image.convert("RGBA").getcolors(FEW_COLOURS) is not None
+    image.save(buffer, format="WEBP", quality=92, method=4, lossless=few)
     kind, best = ("webp", buffer.getvalue()) if buffer.tell() < len(raw) else ("png", raw)
     return f"data:image/{kind};base64,{base64.b64encode(best).decode()}"
 

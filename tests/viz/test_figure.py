@@ -1,9 +1,12 @@
+import base64
+import io
 import re
 import xml.etree.ElementTree as ElementTree
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from PIL import Image
 
 from medlab.viz import show, style
 from medlab.viz.figure import svg_of
@@ -61,6 +64,18 @@ def test_voxel_edges_are_kept_only_where_asked(displayed):
     smooth.imshow(np.eye(4))
     sharp.imshow(np.eye(4)).set_gid("voxels1")
     assert svg_of(figure, prefix="", alt="a").count("image-rendering:pixelated") == 1
+
+
+def test_few_colours_are_kept_to_the_letter():
+    kinds = np.random.default_rng(0).integers(0, 4, (60, 60))
+    colours = np.array([[0.9, 0.1, 0.1], [0.1, 0.9, 0.1], [0.1, 0.1, 0.9], [1.0, 1.0, 1.0]])
+    figure, ax = plt.subplots(figsize=(2, 2))
+    ax.imshow(colours[kinds], interpolation="none")
+    kind, packed = re.search(
+        r"data:image/(\w+);base64,([A-Za-z0-9+/=]+)", svg_of(figure, prefix="c-", alt="c")
+    ).groups()
+    shown = Image.open(io.BytesIO(base64.b64decode(packed))).convert("RGB")
+    assert kind == "webp" and len(shown.getcolors()) == 4
 
 
 def test_show_closes_the_figure_and_gives_html_and_text(displayed):
