@@ -166,13 +166,13 @@ class Networks(torch.nn.Module):
 
 
 @lru_cache
-def fit(name, probability=start_probability):
+def fit(name, probability=start_probability, steps=STEPS):
     """The networks after training with one of the losses, all in the same order of patients."""
     nets, chance = Networks(probability), run.fresh_generator(8)
     optimizer = torch.optim.Adam(nets.parameters(), lr=0.05, betas=(0.9, 0.95))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, STEPS)
-    turns = [torch.randperm(TRAIN, generator=chance) for _ in range(-(-STEPS // TRAIN))]
-    for turn in torch.cat(turns)[:STEPS].tolist():
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.05, steps)
+    turns = [torch.randperm(TRAIN, generator=chance) for _ in range(-(-steps // TRAIN))]
+    for turn in torch.cat(turns)[:steps].tolist():
         one = train[turn]
         target, distance = (v.expand(SEEDS, *v.shape[1:]) for v in (one.target, one.distance))
         loss = LOSSES[name](nets(one.features), target, distance)
@@ -305,7 +305,7 @@ for squared in (True, False):
     torch.testing.assert_close(by_hand, slope, rtol=1e-4, atol=1e-9)
 
 # %% [markdown]
-# Every plaque voxel is pulled by about $2/S$, whether the brain has ten thousand voxels or ten million. That is how Dice deals with imbalance. But nothing is free: $I$ and $S$ are sums over the whole image, so what one voxel is worth depends on all the others.
+# These are slopes for $p$; a logit feels $p(1 - p)$ times as much. A plaque voxel is pulled by nearly $2/S$ while little is found, and $S$ adds up plaque, true and predicted. Healthy brain where the network is silent does not count, be it ten thousand voxels or ten million. That is how Dice deals with imbalance. But nothing is free: $I$ and $S$ are sums over the whole image, so what one voxel is worth depends on all the others.
 #
 # ### The tug of war
 #
@@ -361,7 +361,7 @@ explore(
 )  # fmt: skip
 
 # %% [markdown]
-# From equations {eq}`loss-pull` and {eq}`loss-slope`, with all $p$ equal and small $n/N$, the ratio of the pulls is
+# From equations {eq}`loss-pull` and {eq}`loss-slope`, with all $p$ equal (then $p(1 - p)$ is the same on both sides and drops out) and small $n/N$, the ratio of the pulls is
 #
 # $$ \begin{aligned} \text{CE: } & \frac{w_1 n (1 - p)}{w_0 (N - n)\, p}, \\ \text{squares: } & \frac12 + \frac{n}{2Np^2}, \\ \text{plain: } & 1 + \frac{n}{(N - n)\,p}. \end{aligned} $$ (loss-tug)
 #
@@ -380,9 +380,9 @@ for p in (0.01, 0.1, 0.5):
         np.testing.assert_allclose(tug(name, disc, p), ratio, rtol=1e-5)
 
 # %% [markdown]
-# This is why we start our network at $p =$ 0.0025, by the bias of its last layer, as {cite}`lin2017` do: the first hundred steps would go into learning that plaques are rare.
+# This is why we start our network at $p =$ {glue:text}`loss_start`, not far from the share of plaques, by the bias of its last layer, as {cite}`lin2017` do (with 0.01). Otherwise the first steps go into learning that plaques are rare. What that costs, we measure under "Where it breaks".
 #
-# Two relatives. The {term}`Tversky loss` {cite}`salehi2017` puts a price on each kind of error,
+# Two relatives. The {term}`Tversky loss` {cite}`salehi2017` puts a price on each kind of error, $\alpha$ on false voxels and $\beta$ on missed ones,
 #
 # $$ L_\mathrm{Tversky} = 1 - \frac{I + \varepsilon}{I + \alpha \sum (1 - y_\mathbf{x}) p_\mathbf{x} + \beta \sum y_\mathbf{x} (1 - p_\mathbf{x}) + \varepsilon}, $$ (loss-tversky)
 #
@@ -437,7 +437,7 @@ show(
 )
 
 # %% [markdown]
-# To cross entropy and Dice a false voxel is a false voxel. The boundary loss makes its price grow in proportion to the distance, the Hausdorff loss faster than that. By itself the boundary loss knows no volumes (an empty answer has $L_\mathrm{B} = 0$, and many wrong ones have less), so its authors add it to a loss of regions. Distances cost time, too: those of the truth can be computed once, those of the prediction have to be computed anew in each step.
+# To cross entropy and Dice a false voxel is a false voxel. The boundary loss makes its price grow in proportion to the distance, the Hausdorff loss faster than that. By itself the boundary loss hardly rewards finding anything: the truth has the smallest $L_\mathrm{B}$, but few voxels lie inside and none of them deep, so that an empty answer, with $L_\mathrm{B} = 0$, is nearly as good. So its authors add it to a loss of regions. Distances cost time, too: those of the truth can be computed once, those of the prediction have to be computed anew in each step.
 #
 # ## What each loss asks for
 #
@@ -447,7 +447,7 @@ show(
 #
 # $$ \begin{aligned} \text{CE: } p &= \eta, & \text{weighted: } p &= \frac{w\,\eta}{w\,\eta + 1 - \eta}, \\[4pt] \text{squares: } p &= \min\!\Big(1, \frac{\eta}{D}\Big), & \text{plain: } p &= \begin{cases} 1 & \eta > D/2 \\ 0 & \eta < D/2, \end{cases} \end{aligned} $$ (loss-asked)
 #
-# where $D$ is the soft Dice that is reached. Plain sums know no doubt: their slope does not depend on $p$, so the answer runs to 0 or 1 {cite}`bertels2021`. Squares exaggerate by $1/D$. The harder the task, the more.
+# where $D$ is the soft Dice that is reached. Plain sums know no doubt: their slope does not depend on $p$, so the answer runs to 0 or 1 {cite}`bertels2021`. Squares exaggerate by $1/D$. The harder the task, the more. In the same way the Tversky loss with $\alpha + \beta = 1$ jumps at $\alpha$ times the Tversky index that is reached, with $\alpha = 0.3$ below the Dice losses.
 #
 # **Predict.** A network reaches $D = 0.8$ and says $p = 0.6$ somewhere. How often is there a plaque if it was trained with squares? And at which $\eta$ do the two Dice losses cross the threshold of $\frac12$?
 
@@ -502,9 +502,9 @@ focal_at = float(torch.from_numpy(np.interp([0.9], levels, found["focal"]))[0])
 run.record("loss_focal_at", focal_at, low=0.6, high=0.85, digits=2)
 
 # %% [markdown]
-# The dots lie on the lines, within {glue:text}`loss_asked_squares` of $p$ on average for the squares. With $D =$ {glue:text}`loss_asked_D` the squares pass $\frac12$ at $\eta =$ {glue:text}`loss_crossing`, where plain sums jump: *as decisions the two are nearly one loss*. They cut at half of what they reach, and that is the threshold that makes Dice largest, while the cross entropy cut at $\frac12$ asks for more evidence than Dice does. The focal loss (no formula, but the same descent) draws everything to the middle: where nine in ten voxels are plaque it says {glue:text}`loss_focal_at`.
+# The dots lie on the lines, within {glue:text}`loss_asked_squares` of $p$ on average for the squares. With $D =$ {glue:text}`loss_asked_D` the squares pass $\frac12$ at $\eta \approx$ {glue:text}`loss_crossing`, close to $D/2$ (the levels are 0.02 apart and the labels are drawn by chance), and plain sums jump close by: *as decisions the two are nearly one loss*. They cut at half of what they reach, and that is where one has to cut $\eta$ to make Dice largest (for squares nearly), while the cross entropy cut at $\frac12$ asks for more evidence than Dice does. The focal loss (no formula, but the same descent) draws everything to the middle: where nine in ten voxels are plaque it says {glue:text}`loss_focal_at`.
 #
-# So to the question above: $\eta = 0.6 \cdot 0.8 = 0.48$, and both cross at 0.4. None of that needs a network, and it is a prediction about every network.
+# So to the question above: $\eta = 0.6 \cdot 0.8 = 0.48$, and both cross at 0.4. None of that needs a network, and it is a prediction about every network that is trained to the end.
 #
 # ## The experiment
 #
@@ -583,25 +583,35 @@ for ax, measure, title in zip(axes, ("Dice", "own Dice"), ("threshold ½", "own 
 axes[0].set_yticks(range(len(rows)), [name.replace("weighted ", "weighted\n") for name in rows])
 show(
     figure,
-    caption="Differences of Dice to the cross entropy, patient by patient (synthetic), with 95 % intervals. Left: everybody cut at ½. Right: everybody cut where it is best on the training patients. Most of the differences were differences of the threshold.",
-    alt="Left: dots scattered from far below to above zero; right: all dots near zero with short intervals",
+    caption="Differences of Dice to the cross entropy, patient by patient (synthetic), with 95 % intervals. Left: everybody cut at ½. Right: everybody cut where it is best on the training patients. One loss stands out on the left, and it does so because of its threshold.",
+    alt="Left: weighted cross entropy far below zero, the others near zero with longer intervals; right: all dots near zero with short intervals",
 )
 both = mean_interval(by_patient["Dice + cross entropy"]["Dice"] - by_patient["Dice, squares"]["Dice"])  # fmt: skip
-final = torch.cat([probabilities("Dice + cross entropy", i)[0] for i in range(TRAIN)])[None, None, :, None]  # fmt: skip
-labels = torch.cat([one.target for one in train], 1)
-run.record("loss_part_ce", cross_entropy_loss(final.clamp(1e-7, 1 - 1e-7).logit(), labels), low=0.0003, high=0.1, digits=4)  # fmt: skip
-run.record("loss_part_dice", soft_dice_loss(final, labels), low=0.05, high=0.95, digits=2)
+# How many times harder Dice pulls than its partner, at the end.
+PARTS = {
+    "ce": ("Dice + cross entropy", lambda z, y, d: cross_entropy_loss(z, y)),
+    "outline": ("Dice + boundary", lambda z, y, d: 0.05 * boundary_loss(z.sigmoid(), d)),
+}
+for key, (name, part) in PARTS.items():
+    pull = np.zeros(2)
+    for one in train:
+        target, distance = (v.expand(SEEDS, *v.shape[1:]) for v in (one.target, one.distance))
+        z = fit(name)(one.features).detach().requires_grad_()
+        pull += [float(torch.autograd.grad(loss(z, target, distance), z)[0].abs().sum()) for loss in (LOSSES["Dice, squares"], part)]  # fmt: skip
+    run.record(f"loss_say_{key}", pull[0] / pull[1], low=10 * tight, high=5000, digits=0)
 owns = [by_patient[name]["own Dice"].mean() for name in LOSSES]
 run.record("loss_own_span", max(owns) - min(owns), low=0, high=0.06 if tight else 0.6, digits=2)
 halves = [by_patient[name]["Dice"].mean() for name in LOSSES]
 run.record("loss_half_span", max(halves) - min(halves), low=0.05, high=0.6, digits=2)
 
 # %% [markdown]
-# **At ½** the losses differ by up to {glue:text}`loss_half_span` in Dice, in the order that equation {eq}`loss-asked` foretells. The weighted cross entropy finds most (recall {glue:text}`loss_weighted_recall`) and is right least (precision {glue:text}`loss_weighted_precision`). The plain cross entropy waits for $\eta > \frac12$: precision {glue:text}`loss_ce_precision`, recall {glue:text}`loss_ce_recall`. Dice cuts lower, at $D/2$ (plain: {glue:text}`loss_plain_precision` and {glue:text}`loss_plain_recall`), and Tversky with $\alpha = 0.3$ lower still.
+# **At ½** the losses differ by up to {glue:text}`loss_half_span` in Dice. Nearly all of that is the weighted cross entropy; the intervals of the others include 0. But recall and precision differ, and in the order that equation {eq}`loss-asked` foretells. The weighted cross entropy finds most (recall {glue:text}`loss_weighted_recall`) and is right least (precision {glue:text}`loss_weighted_precision`). The plain cross entropy waits for $\eta > \frac12$: precision {glue:text}`loss_ce_precision`, recall {glue:text}`loss_ce_recall`. Dice cuts lower, at $D/2$ (plain: precision {glue:text}`loss_plain_precision`, recall {glue:text}`loss_plain_recall`), and Tversky with $\alpha = 0.3$ lower still (recall {glue:text}`loss_tversky_recall`).
 #
-# **With a threshold of its own** for each, {glue:text}`loss_own_span` remains between the best and the worst of eight losses. That surprised us, and it is the lesson's main result: after eight losses this network knows the same. They differ in how they say it. (A large network in a long training may profit from one loss or the other on its way; what we saw is not proof that it never matters. It is a reason to ask of any comparison of losses where the thresholds were.)
+# **With a threshold of its own** for each, {glue:text}`loss_own_span` remains between the best and the worst of eight losses. That surprised us, and it is the lesson's main result: as far as Dice can tell, after eight losses this network knows the same. They differ in how they say it. (A large network in a long training may profit from one loss or the other on its way; what we saw is not proof that it never matters. It is a reason to ask of any comparison of losses where the thresholds were.)
 #
-# **Combinations.** Dice + cross entropy is hardly to be told from Dice alone. Look at the two terms at the end: {glue:text}`loss_part_dice` for Dice and {glue:text}`loss_part_ce` nats for the cross entropy, which is a mean over all voxels, of which nearly all are easy. A sum is a combination only where both terms have a say. The boundary term changes nothing that we can measure, either: these plaques are a few voxels wide, and most errors are whole plaques, which no outline mends. The intervals of HD95 are wide for the same reason: it hangs on one far plaque, found or not. Only the scattered false voxels of the weighted cross entropy stand out.
+# **Combinations.** Dice + cross entropy is hardly to be told from Dice alone. Look at the two slopes at the end of training, added up over all logits without their signs: Dice pulls {glue:text}`loss_say_ce` times harder. The cross entropy is a mean over all voxels, and nearly all are easy. The boundary term changes nothing that we can measure, either, and for the same reason: with our weight of 0.05, Dice pulls {glue:text}`loss_say_outline` times harder. That says nothing about boundary losses, only that a sum is a combination where both terms have a say.
+#
+# The intervals of HD95 are wide. It hangs on a few voxels far away, a plaque that was missed or invented. Only the weighted cross entropy, with its scattered false voxels, stands out.
 #
 # ### Are the probabilities honest?
 
@@ -620,13 +630,7 @@ said_D = float(soft_dice(answers["Dice, squares"][None, None, :, None], truths.l
 line = torch.linspace(0, 1, 101)
 theory = {"cross entropy": line, "weighted cross entropy": line / (line + weight * (1 - line)), "Dice, squares": said_D * line}  # fmt: skip
 figure, ax = plt.subplots(figsize=(5.4, 4.2))
-for name in (
-    "cross entropy",
-    "weighted cross entropy",
-    "focal",
-    "Dice, squares",
-    "Dice, plain",
-):
+for name in TUGS:
     ax.plot(*reliability(answers[name], truths), "o-", markersize=4, linewidth=1.2, color=COLOURS[name], label=name)  # fmt: skip
     if name in theory:
         ax.plot(line, theory[name], color=COLOURS[name], linewidth=1, linestyle=":")
@@ -635,7 +639,7 @@ ax.legend(loc="upper left", bbox_to_anchor=(0.0, 1.0))
 show(
     figure,
     caption=f"Said and true, over all voxels of {TEST} synthetic test patients and {SEEDS} seeds with p above 0.03. Dotted: what the formulas foretell. Below the diagonal a network is overconfident, above it underconfident.",
-    alt="Cross entropy near the diagonal, focal above it, both Dice losses below it, weighted cross entropy far below until close to 1",
+    alt="Cross entropy near the diagonal, focal far below it at small and above it at large probabilities, both Dice losses mostly below it, weighted cross entropy far below until close to 1",
 )
 doubt = {name: float(((p > 0.2) & (p < 0.8)).sum() / (p > 0.2).sum()) for name, p in answers.items()}  # fmt: skip
 for key, name in (("ce", "cross entropy"), ("squares", "Dice, squares"), ("plain", "Dice, plain"), ("focal", "focal")):  # fmt: skip
@@ -659,9 +663,9 @@ table(
 )  # fmt: skip
 
 # %% [markdown]
-# The cross entropy comes closest to the diagonal. Between 0.6 and 0.9 it says {glue:text}`loss_gap_ce` more than is true on new patients, and {glue:text}`loss_gap_train` on those that it has learned from: the difference is what knowing one's own patients too well does to any network, and a dozen are few. Dice with squares says {glue:text}`loss_gap_squares` too much, somewhat more than its formula foretells (we have not looked for the reason), plain Dice {glue:text}`loss_gap_plain`; the focal loss {glue:text}`loss_gap_focal`, which is too little. The weighted cross entropy follows its formula so closely that the formula can be undone (exercise 3).
+# The cross entropy comes closest to the diagonal. Take the answers between 0.6 and 0.9, and subtract the share that is plaque: {glue:text}`loss_gap_ce` on new patients, {glue:text}`loss_gap_train` (too modest) on those that it has learned from. Networks know their own patients better than new ones; but the two groups are small and differ by chance, too. Dice with squares says {glue:text}`loss_gap_squares` too much, more than the $(1 - D)\,p$ that its formula foretells (we have not looked for the reason), plain Dice {glue:text}`loss_gap_plain`. The focal loss says {glue:text}`loss_gap_focal` (too little) above one half, and far too much below, as its curve of best answers foretold. The weighted cross entropy follows its formula so closely that the formula can be undone (exercise 3).
 #
-# Plain Dice hardly says anything between: of the voxels above 0.2 only {glue:text}`loss_doubt_plain` lie below 0.8, with the cross entropy {glue:text}`loss_doubt_ce`. And if you add up probabilities to measure a volume, squares give {glue:text}`loss_squares_volume` times the truth and the focal loss {glue:text}`loss_focal_volume` times, from a faint haze over the whole brain that no threshold would show. Who needs probabilities, for a volume, a decision with costs or a map of uncertainty, should train with a proper loss, or see to {term}`calibration` afterwards {cite}`mehrtash2020`.
+# Plain Dice says less in between: of the voxels above 0.2, {glue:text}`loss_doubt_plain` lie below 0.8, with the cross entropy {glue:text}`loss_doubt_ce`. Its formula asks for none; a network that is small and trained for a short time makes a slope of the step. And if you add up probabilities to measure a volume, squares give {glue:text}`loss_squares_volume` times the truth (about $1/D$, with $D =$ {glue:text}`loss_said_D` here, would be the most at rest, so this training is not at its end) and the focal loss {glue:text}`loss_focal_volume` times, from a faint haze over the whole brain that no usual threshold would show. The pencil could have told: for small $\eta$ the best focal answer is about $(\eta/3)^{1/3}$, 0.07 where one voxel in a thousand is plaque. Who needs probabilities, for a volume, a decision with costs or a map of uncertainty, should train with a proper loss, or see to {term}`calibration` afterwards {cite}`mehrtash2020`.
 #
 # ## Where it breaks
 #
@@ -721,11 +725,12 @@ for key, rule in RULES.items():
         value = float(rule(with_false(count), nothing))
         wanted = {"zero": 0.75, "epsilon": 0.25 * (count > 0), "ignore": 0.0}[key]
         run.record(f"loss_absent_{key}_{what}", value, low=wanted - 1e-3, high=wanted + 0.02, digits=3)  # fmt: skip
+run.record("loss_absent_epsilon_one", RULES["epsilon"](with_false(1), nothing), low=0.249, high=0.252, digits=3)  # fmt: skip
 
 # %% [markdown]
-# {glue:text}`loss_absent_zero_perfect` for a perfect answer: three of four classes score 0. Nobody trains on such a patch alone, so the fault shows only as a strange level in the curves. The second number is worse: {glue:text}`loss_absent_zero_false`. A false class costs next to nothing, since it cannot score less than 0. The network is never told to leave out what is not there.
+# {glue:text}`loss_absent_zero_perfect` for a perfect answer: three of four classes score 0. Nobody trains on such a patch alone, so the fault shows only as a strange level in the curves. The second number is worse: {glue:text}`loss_absent_zero_false`. A false class costs next to nothing, since it cannot score less than 0. The network is hardly told to leave out what is not there.
 #
-# The $\varepsilon$ of equation {eq}`loss-dice` turns this round: {glue:text}`loss_absent_epsilon_perfect`, and {glue:text}`loss_absent_epsilon_false` for a hundred false voxels, *and for one*. With $\varepsilon = 10^{-5}$ a class that is absent is a cliff. A larger $\varepsilon$ makes a slope of it: it is a number of voxels (exercise 1). To ignore absent classes leaves their errors to the background, {glue:text}`loss_absent_ignore_false`. Or pool the sums over the batch (`pooled=True`), so that a class must only be somewhere in it. None is right for all. Wrong is only not to know which one a program has. Set `absent_rule` and run the cell again.
+# The $\varepsilon$ of equation {eq}`loss-dice` turns this round: {glue:text}`loss_absent_epsilon_perfect`, {glue:text}`loss_absent_epsilon_false` for a hundred false voxels, *and for one* ({glue:text}`loss_absent_epsilon_one`). With $\varepsilon = 10^{-5}$ a class that is absent is a cliff. A larger $\varepsilon$ makes a slope of it: it is a number of voxels (exercise 1). To ignore absent classes leaves their errors to the background, {glue:text}`loss_absent_ignore_false`. Or pool the sums over the batch (`pooled=True`), so that a class must only be somewhere in it. None is right for all. Wrong is only not to know which one a program has. Set `absent_rule` and run the cell again.
 #
 # ### A start that loses the race
 #
@@ -733,8 +738,8 @@ for key, rule in RULES.items():
 
 
 # %% tags=["hide-input"]
-def mean_recall(name, probability):
-    nets = fit(name, probability)
+def mean_recall(name, probability, steps=STEPS):
+    nets = fit(name, probability, steps)
     with torch.no_grad():
         found = [(nets(one.features)[:, 0, :, 0] > 0, one.target[0, :, 0] > 0) for one in test]
     return float(
@@ -745,13 +750,15 @@ def mean_recall(name, probability):
 run.record("loss_start", start_probability, low=0, high=1, digits=4)
 early = {name: mean_recall(name, 0.5) for name in ("cross entropy", "Dice, plain")}  # fmt: skip
 run.record("loss_half_ce", early["cross entropy"], low=0, high=0.2 if tight else 1, digits=2)  # fmt: skip
+late = mean_recall("cross entropy", 0.5, 3 * STEPS)
+run.record("loss_half_late", late, low=0.2 if tight else 0, high=1, digits=2)
 run.record("loss_half_plain", early["Dice, plain"], low=0.4 if tight else 0, high=1, digits=2)  # fmt: skip
 usual = start_probability == 0.0025 and weight == 30
 if usual and tight:
     assert run.recorded["loss_half_ce"] < 0.5 * run.recorded["loss_ce_recall"]
 
 # %% [markdown]
-# Recall {glue:text}`loss_half_ce` from $\frac12$ for the cross entropy, {glue:text}`loss_ce_recall` from the prior; the formula is the same, and so is its minimum. Healthy voxels win the tug of war first, all probabilities fall, and the budget of steps is gone before plaques are told apart. Dice does not care ({glue:text}`loss_half_plain`). Much of Dice's good name in unbalanced tasks may come from there: it is not a better place to arrive at, but an easier way.
+# Recall {glue:text}`loss_half_ce` from $\frac12$ for the cross entropy, {glue:text}`loss_ce_recall` from {glue:text}`loss_start`; the formula is the same, and so is its minimum. Healthy voxels win the tug of war first, all probabilities fall, and the budget of steps is gone before plaques are told apart. With three times the steps the start from $\frac12$ reaches {glue:text}`loss_half_late`: it is late, not lost. Dice does not care ({glue:text}`loss_half_plain`). Much of Dice's good name in unbalanced tasks may come from there: it is not a better place to arrive at, but an easier way.
 #
 # ## Exercises
 #
@@ -898,7 +905,7 @@ quiz(
 # | patients and scans | **synthetic**: multiple sclerosis drawn from round numbers, FLAIR and T1 with noise and shading, one scanner, voxels of a few mm; the truth is exact, while people who draw plaques differ |
 # | network | very small, with fixed filters; it sees no shapes. Larger ones learn more, and their overconfidence is larger {cite}`guo2017` |
 # | budget | equal steps, one learning rate for all losses, not tuned for any; few seeds, intervals over patients of one synthetic population |
-# | boundary loss | fixed small weight; its authors let it grow during training |
+# | boundary loss | fixed weight, too small to be heard at the end; its authors let it grow during training |
 # | claims | about these losses on this task; none about patients or programs |
 #
 # ## Further reading
