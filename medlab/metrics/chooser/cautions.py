@@ -27,7 +27,8 @@ CAUTIONS = (
         "Give spacing in mm for each axis. In voxels, the long direction looks too short.", VOXELS | {"thick": YES}
     ),
     Caution(
-        "No method can agree with this reference better than two readers with one another: measure that first.",
+        "A method is not to be expected to agree with this reference better than two readers with one another: measure "
+        "that first.",
         VOXELS | {"doubtful": YES},
     ),
     Caution(

@@ -1,6 +1,6 @@
 """Advice on scores, images, numbers and readers."""
 
-from medlab.metrics.chooser.questions import DECISIONS, IMAGE, NUMBER, PAIRED, RATINGS, SCORE, UNEQUAL, YES
+from medlab.metrics.chooser.questions import DECISIONS, IMAGE, NUMBER, PAIRED, RATINGS, SCORE, YES
 from medlab.metrics.chooser.rules import Argument, Recommendation
 
 PAIR = Argument("prediction, reference")
@@ -24,7 +24,7 @@ OF_THE_REST = (
         SCORE | {"rare": YES},
     ),
     *(
-        Recommendation(name, (Argument("decided, ill"),), why, misses, SCORE | {"costs": UNEQUAL})
+        Recommendation(name, (Argument("decided, ill"),), why, misses, SCORE)
         for name, why, misses in (
             (
                 "recall",
@@ -37,6 +37,13 @@ OF_THE_REST = (
                 "Misses: calling no one ill scores 1.",
             ),
         )
+    ),
+    Recommendation(
+        "threshold_for_sensitivity",
+        (Argument("scores, ill, sensitivity"),),
+        "The threshold that finds the share of the ill that must be found; choose it on other patients.",
+        "On new patients it finds more or fewer: report what it found there.",
+        SCORE | {"costs": ("missed",)},
     ),
     *(
         Recommendation(name, (Argument(given),), why, misses, DECISIONS | {"probabilities": YES})
@@ -180,8 +187,8 @@ OF_THE_REST = (
     Recommendation(
         "mean_interval",
         (Argument("one_value_per_patient"),),
-        "How far the mean over patients can be trusted. Two methods differ only if the interval of their difference, "
-        "patient by patient, leaves out 0.",
+        "How far the mean over patients can be trusted. Call two methods different only if the interval of their "
+        "difference, patient by patient, leaves out 0.",
         "The patients for whom it fails: look at the worst, not only at the mean.",
         {"predicted": ("mask", "lesions", "image")},
     ),
