@@ -84,9 +84,11 @@ from medlab.cohorts.scan import FLAIR, T1, T2, mr_image
 from medlab.cohorts.subject import draw_person, draw_subject
 from medlab.metrics import dice, mae, mean_interval, mse, multi_scale_ssim, mutual_information
 from medlab.metrics import normalized_cross_correlation, psnr, ssim, ssim_maps
+from medlab.metrics.chooser import RULES
 from medlab.metrics.clinical import lesion_contrast_ratio, region_errors
 from medlab.metrics.head_circumference import head_circumference_cm
 from medlab.viz import explore, show, slices, style, table
+from medlab.viz.chooser import chooser
 from medlab.viz.exercise import judge
 from medlab.viz.lesson import start
 from medlab.viz.quiz import question, quiz, right
@@ -896,6 +898,12 @@ quiz(
 # - A tenth of a voxel of misalignment can cost as much as all of a disease. Before reading anything into decibels, ask how well the pairs were registered.
 # - What is small must be asked for by name: the lesion contrast ratio, errors by region, the segmentation that will be run on the image.
 #
+# For a task of your own, answer the questions; [Segmentation metrics](segmentation_metrics.ipynb) has the same form for masks.
+
+# %% tags=["remove-input"]
+chooser(RULES, start={"predicted": "image", "background": True, "findings": True})
+
+# %% [markdown]
 # ## Data and limits
 #
 # | | |
