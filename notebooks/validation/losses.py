@@ -19,6 +19,7 @@
 #     prerequisites:
 #     - data/brain_tissues_tumours_and_bleeds
 #     - data/preparing_data
+#     - validation/segmentation_metrics
 #     summary: What each segmentation loss pulls on, what it does with a rare or absent
 #       class, and which probabilities it asks for.
 #     weights: []
@@ -39,7 +40,7 @@
 # - predict whether a loss gives honest probabilities, and put the threshold where it belongs
 # - compare losses fairly: one network, several seeds, paired differences with intervals
 #
-# **You need** [Brain tissues, tumours and bleeds](../data/brain_tissues_tumours_and_bleeds.ipynb): plaques, FLAIR; [Preparing data](../data/preparing_data.ipynb): z-scores, splits by subject.
+# **You need** [Brain tissues, tumours and bleeds](../data/brain_tissues_tumours_and_bleeds.ipynb): plaques, FLAIR; [Preparing data](../data/preparing_data.ipynb): z-scores, splits by subject; [Segmentation metrics](segmentation_metrics.ipynb): Dice, precision, recall, HD95.
 
 # %% tags=["setup", "hide-input"]
 # Find medlab: installed, in this checkout, or (on Colab) from the book's repository. Torch stays as it is.
@@ -663,7 +664,7 @@ table(
 )  # fmt: skip
 
 # %% [markdown]
-# The cross entropy comes closest to the diagonal. Take the answers between 0.6 and 0.9, and subtract the share that is plaque: {glue:text}`loss_gap_ce` on new patients, {glue:text}`loss_gap_train` (too modest) on those that it has learned from. Networks know their own patients better than new ones; but the two groups are small and differ by chance, too. Dice with squares says {glue:text}`loss_gap_squares` too much, more than the $(1 - D)\,p$ that its formula foretells (we have not looked for the reason), plain Dice {glue:text}`loss_gap_plain`. The focal loss says {glue:text}`loss_gap_focal` (too little) above one half, and far too much below, as its curve of best answers foretold. The weighted cross entropy follows its formula so closely that the formula can be undone (exercise 3).
+# The cross entropy comes closest to the diagonal. Take the answers between 0.6 and 0.9, and subtract the share that is plaque: {glue:text}`loss_gap_ce` on new patients, {glue:text}`loss_gap_train` (too modest) on those that it has learned from. Networks know their own patients better than new ones; but the two groups are small and differ by chance, too. Dice with squares says {glue:text}`loss_gap_squares` too much, more than the $(1 - D)\,p$ that its formula foretells (we have not looked for the reason), plain Dice {glue:text}`loss_gap_plain`. For the focal loss the difference is {glue:text}`loss_gap_focal`, too little; and below one half it says far too much, as its curve of best answers foretold. The weighted cross entropy follows its formula so closely that the formula can be undone (exercise 3).
 #
 # Plain Dice says less in between: of the voxels above 0.2, {glue:text}`loss_doubt_plain` lie below 0.8, with the cross entropy {glue:text}`loss_doubt_ce`. Its formula asks for none; a network that is small and trained for a short time makes a slope of the step. And if you add up probabilities to measure a volume, squares give {glue:text}`loss_squares_volume` times the truth (about $1/D$, with $D =$ {glue:text}`loss_said_D` here, would be the most at rest, so this training is not at its end) and the focal loss {glue:text}`loss_focal_volume` times, from a faint haze over the whole brain that no usual threshold would show. The pencil could have told: for small $\eta$ the best focal answer is about $(\eta/3)^{1/3}$, 0.07 where one voxel in a thousand is plaque. Who needs probabilities, for a volume, a decision with costs or a map of uncertainty, should train with a proper loss, or see to {term}`calibration` afterwards {cite}`mehrtash2020`.
 #

@@ -16,6 +16,7 @@
 #     paths:
 #     - clinician
 #     - engineer
+#     - physicist
 #     prerequisites:
 #     - start/images_in_space
 #     - data/brain_tissues_tumours_and_bleeds
