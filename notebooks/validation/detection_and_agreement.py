@@ -14,10 +14,11 @@
 #     name: python3
 #   lesson:
 #     paths:
+#     - clinician
 #     - engineer
 #     prerequisites:
 #     - data/brain_tissues_tumours_and_bleeds
-#     - data/preparing_data
+#     - validation/segmentation_metrics
 #     summary: From an error map to a decision, how sure its score is, what raters agree
 #       on, and whether probabilities mean what they say.
 #     weights: []
@@ -38,7 +39,7 @@
 # - measure how far raters agree, and what their vote is worth as a truth
 # - check whether a model's probabilities mean what they say, and where an ensemble disagrees with itself
 #
-# **You need** [Brain tissues, tumours and bleeds](../data/brain_tissues_tumours_and_bleeds.ipynb): bleeds in CT, what a threshold finds; [Preparing data](../data/preparing_data.ipynb): why patients must not be split.
+# **You need** [Brain tissues, tumours and bleeds](../data/brain_tissues_tumours_and_bleeds.ipynb): bleeds in CT, what a threshold finds; [Segmentation metrics](segmentation_metrics.ipynb): Dice, and why no number sees everything.
 
 # %% tags=["setup", "hide-input"]
 # Find medlab: installed, in this checkout, or (on Colab) from the book's repository. Torch stays as it is.
@@ -83,7 +84,9 @@ from medlab.cohorts.scan import ct_image
 from medlab.cohorts.subject import draw_person, draw_subject
 from medlab.metrics import auroc, auroc_interval, average_precision, dice, fleiss_kappa
 from medlab.metrics import majority_vote, mean_interval, staple
+from medlab.metrics.chooser import RULES
 from medlab.viz import explore, show, slices, style, table
+from medlab.viz.chooser import chooser
 from medlab.viz.exercise import judge
 from medlab.viz.lesson import start
 from medlab.viz.quiz import question, quiz, right
@@ -984,6 +987,12 @@ quiz(
 # - Majority and STAPLE both repair careless errors and neither repairs shared habits. Compare volumes by differences.
 # - Order is not probability: check calibration, above all after balanced sampling. An ensemble's variance shows dispute, not ignorance.
 #
+# For a task of your own, answer the questions; the form is that of [Segmentation metrics](segmentation_metrics.ipynb), set here to scores of patients.
+
+# %% tags=["remove-input"]
+chooser(RULES, start={"predicted": "score", "repeated": True})
+
+# %% [markdown]
 # ## Data and limits
 #
 # | | |
