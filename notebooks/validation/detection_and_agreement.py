@@ -84,7 +84,7 @@ from medlab.cohorts.scan import ct_image
 from medlab.cohorts.subject import draw_person, draw_subject
 from medlab.metrics import auroc, auroc_interval, average_precision, dice, fleiss_kappa
 from medlab.metrics import majority_vote, mean_interval, staple
-from medlab.metrics.chooser import RULES
+from medlab.metrics.chooser import RULES as ADVICE
 from medlab.viz import explore, show, slices, style, table
 from medlab.viz.chooser import chooser
 from medlab.viz.exercise import judge
@@ -990,7 +990,7 @@ quiz(
 # For a task of your own, answer the questions; the form is that of [Segmentation metrics](segmentation_metrics.ipynb), set here to scores of patients.
 
 # %% tags=["remove-input"]
-chooser(RULES, start={"predicted": "score", "repeated": True})
+chooser(ADVICE, start={"predicted": "score", "repeated": True})
 
 # %% [markdown]
 # ## Data and limits
