@@ -7,7 +7,6 @@ import functools
 import http.server
 import os
 import re
-import shutil
 import threading
 import zipfile
 from pathlib import Path
@@ -17,7 +16,6 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "_build" / "html"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 IN_CI = os.environ.get("CI") == "true"
 PAGES = sorted(
     path.relative_to(SITE).as_posix()
@@ -37,19 +35,10 @@ def missing(reason):
 
 
 @pytest.fixture(scope="session")
-def browser():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        missing("no Chromium found, expected Debian's package chromium: the pages were not opened")
+def browser(chromium):
     if not PAGES:
         missing("there is no book in _build/html: run `make book PROFILE=ci` first")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-        chromium = playwright.chromium.launch(executable_path=found, args=flags)
-        yield chromium
-        chromium.close()
+    return chromium
 
 
 class Visit:

@@ -1,16 +1,12 @@
 """The form: well made, and in a browser it says what Python says."""
 
-import os
 import random
 import re
-import shutil
 
 import pytest
 
 from medlab.metrics.chooser import RULES, cautions, choose
 from medlab.viz.chooser import chooser
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 @pytest.fixture
@@ -53,35 +49,20 @@ def test_a_start_that_is_none_is_refused(shown):
     assert not shown
 
 
-@pytest.fixture(scope="module")
-def browser():
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no Chromium found")
-        pytest.skip("no Chromium found, expected Debian's package chromium: the form was not opened")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield chromium
-        chromium.close()
-
-
 SEEN = """() => Object.fromEntries(['fieldset', 'li.medlab-advice > code', 'li.medlab-caution', '.medlab-python code']
   .map(kind => [kind, [...document.querySelectorAll(kind)].filter(e => e.checkVisibility()).map(e => e.innerText)]))"""
 
 
-def opened(browser, shown, width=1200, **start):
+def opened(chromium, shown, width=1200, **start):
     chooser(RULES, start=start)
-    page = browser.new_page(viewport={"width": width, "height": 800})
+    page = chromium.new_page(viewport={"width": width, "height": 800})
     page.set_content(f"<!doctype html><meta name=viewport content='width=device-width'>{shown[-1]['text/html']}")
     return page
 
 
 @pytest.mark.browser
-def test_the_page_says_what_python_says(browser, shown):
-    page = opened(browser, shown)
+def test_the_page_says_what_python_says(chromium, shown):
+    page = opened(chromium, shown)
     combinations = list(RULES.combinations())
     chosen = random.Random(0).sample(combinations, 60)
     for kind in RULES.questions[0].answers:
@@ -98,8 +79,8 @@ def test_the_page_says_what_python_says(browser, shown):
 
 
 @pytest.mark.browser
-def test_it_is_worked_by_keys_and_fits_a_phone(browser, shown):
-    page = opened(browser, shown, width=360)
+def test_it_is_worked_by_keys_and_fits_a_phone(chromium, shown):
+    page = opened(chromium, shown, width=360)
     first = page.get_by_role("radio", name=RULES.questions[0].answers["mask"])
     page.keyboard.press("Tab")
     assert first.evaluate("e => e === document.activeElement") and first.is_checked()
