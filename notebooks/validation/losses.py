@@ -410,9 +410,9 @@ torch.testing.assert_close(by_hand, hausdorff_loss(*batch, MM))
 figure, axes = plt.subplot_mosaic(
     [["map"], ["cost"]], figsize=(4.8, 6.4), height_ratios=(1.3, 1)
 )
-spot = patient.mask[..., SLICE : SLICE + 1].float()
+shown_phi = torch.where(patient.mask[..., SLICE], phi, torch.nan)[..., None]  # the brain alone
 limit = float(phi[patient.mask[..., SLICE]].quantile(0.98))
-drawn = draw(axes["map"], phi[..., None] * spot, 0, (-limit, limit), "signed distance", patient.label[..., SLICE : SLICE + 1], "PuOr_r")  # fmt: skip
+drawn = draw(axes["map"], shown_phi, 0, (-limit, limit), "signed distance", patient.label[..., SLICE : SLICE + 1], "PuOr_r")  # fmt: skip
 figure.colorbar(drawn, ax=axes["map"], label="mm", shrink=0.8)
 labels = inside[None].long()
 PRICES = {
