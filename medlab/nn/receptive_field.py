@@ -69,7 +69,7 @@ class Influence:
         others = [one for one in range(self.map.ndim) if one != axis]
         weights = self.map.sum(others) if others else self.map
         places = torch.arange(len(weights), dtype=weights.dtype)
-        middle = (weights * places).sum()
+        middle = (weights * places).sum() / weights.sum()
         return float((weights * (places - middle) ** 2).sum().sqrt())
 
 
