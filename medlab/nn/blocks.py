@@ -1,0 +1,98 @@
+"""The bricks of the networks, for images and volumes: convolution, normalisation, activation, down and up."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from medlab.arguments import number, one_of
+from medlab.nn.norms import normalisation
+
+ACTIVATIONS = ("leaky", "relu", "elu", "prelu")
+UPSAMPLINGS = ("nearest", "linear", "transposed")
+_CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
+_TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
+_DROPOUT = {2: nn.Dropout2d, 3: nn.Dropout3d}
+_LINEAR = {2: "bilinear", 3: "trilinear"}
+
+
+def convolution(inputs: int, outputs: int, kernel: int = 3, *, stride: int = 1, bias: bool = False, axes: int = 3):
+    """A convolution that keeps the size, where stride is 1, or divides it: odd kernels are padded with zeros."""
+    padding = (kernel - 1) // 2 if kernel % 2 else 0
+    return _CONVOLUTION[axes](inputs, outputs, kernel, stride, padding, bias=bias)
+
+
+def doubling(inputs: int, outputs: int, *, bias: bool = False, axes: int = 3):
+    """A transposed convolution that doubles each axis: kernel 2, stride 2, so that no two outputs overlap."""
+    return _TRANSPOSED[axes](inputs, outputs, 2, 2, bias=bias)
+
+
+def activation(kind: str, channels: int, *, inplace: bool = True) -> nn.Module:
+    """By name: "leaky" (slope 0.01), "relu", "elu", or "prelu", whose slope each channel learns, from 0.25.
+
+    In place it spares a copy where nobody needs what comes in; "prelu" cannot, its gradient needs just that.
+    """
+    if one_of(kind, ACTIVATIONS, "activation") == "prelu":
+        return nn.PReLU(channels)
+    return {"leaky": nn.LeakyReLU, "relu": nn.ReLU, "elu": nn.ELU}[kind](inplace=inplace)
+
+
+def dropout(rate: float, axes: int = 3) -> nn.Module:
+    """Whole channels are set to 0 in training; nothing at all, not even a layer's time, where rate is 0."""
+    rate = number(rate, "dropout", 0, 1)
+    return _DROPOUT[axes](rate) if rate else nn.Identity()
+
+
+class NormAct(nn.Sequential):
+    """Normalisation, then an activation. Its input is left as it was, so that a shortcut may use it."""
+
+    def __init__(self, channels: int, norm: str | None = "instance", act: str = "leaky"):
+        # A normalisation gives a new tensor, that may be overwritten; without one the input itself would be.
+        super().__init__(normalisation(norm, channels), activation(act, channels, inplace=norm is not None))
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution, normalisation, activation: (B, inputs, X, Y[, Z]) to (B, outputs, ...)."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        *,
+        stride: int = 1,
+        norm: str | None = "instance",
+        act: str = "leaky",
+        bias: bool = False,
+        axes: int = 3,
+    ):
+        super().__init__(
+            convolution(inputs, outputs, kernel, stride=stride, bias=bias, axes=axes),
+            normalisation(norm, outputs),
+            activation(act, outputs),  # in place: a convolution does not need its output again
+        )
+
+
+class NormActConv(nn.Sequential):
+    """Normalisation, activation, convolution: the order of a block whose shortcut stays untouched (He et al. 2016)."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, *, norm="instance", act="leaky", axes: int = 3):
+        super().__init__(*NormAct(inputs, norm, act), convolution(inputs, outputs, kernel, axes=axes))
+
+
+class Upsample(nn.Module):
+    """Each axis of space doubled: "nearest" repeats each voxel, "linear" interpolates between their centres."""
+
+    def __init__(self, mode: str = "nearest", axes: int = 3):
+        super().__init__()
+        self.mode = one_of(mode, UPSAMPLINGS[:2], "mode")
+        self.axes = axes
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.mode == "nearest":
+            return F.interpolate(x, scale_factor=2.0, mode="nearest")
+        return F.interpolate(x, scale_factor=2.0, mode=_LINEAR[self.axes], align_corners=False)
+
+
+def join(up: Tensor, skip: Tensor) -> Tensor:
+    """Two feature maps as one, along the channels."""
+    return torch.cat((up, skip), 1)
