@@ -10,7 +10,7 @@ from medlab.arguments import number
 
 
 class ExponentialAverage(L.Callback):
-    """Keeps, beside the weights w that are trained, their average m <- d m + (1 - d) w after every step of the optimiser.
+    """Keeps, beside the weights w that are trained, their average: m <- d m + (1 - d) w after every optimiser step.
 
     decay: d, 0 to below 1. With warm-up the decay of step k is min(d, (1 + k) / (10 + k)), so that the random start is
     soon forgotten (as in TensorFlow's ExponentialMovingAverage). Buffers, such as the running means of batch norm, are

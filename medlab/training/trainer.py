@@ -51,15 +51,17 @@ def make_trainer(
     """Lightning's Trainer for a profile, writing below `directory`; training is counted in steps of the optimiser.
 
     precision: "32-true", "bf16-mixed", "16-mixed" (with loss scaling), "bf16-true" or "64-true". clip: the largest
-    norm of the gradient. accumulate: batches a step. validate_every: steps between two validations, only after the last
-    one where None. checkpoint_every: steps between two checkpoints, a tenth of all where None; keep: how many are kept.
-    ema: decay of the `ExponentialAverage` of the weights, which then is what is validated. early_stop: stop after so many
-    validations without a better `monitor`, a name that the method logs; mode: "min" or "max" is better. The weights of
-    the best validation are kept as best.safetensors where the method logs `monitor`. loggers: "csv" (history.csv),
-    "tensorboard"; log_every: steps between two lines. progress: a progress bar; where None only in a terminal and never
-    while a page is published (MEDLAB_PUBLISH=1). deterministic: the same numbers every time; on an accelerator,
-    operations without a deterministic algorithm run all the same. devices, num_nodes, strategy: Lightning's. start:
-    steps done before, where a run goes on (`fit` knows).
+    norm of the gradient. accumulate: batches a step.
+    validate_every: steps between two validations; where None, only after the last step.
+    checkpoint_every: steps between two checkpoints, a tenth of all where None; keep: how many are kept.
+    ema: decay of the `ExponentialAverage` of the weights, which then is what is validated.
+    early_stop: stop after so many validations without a better `monitor`, a name that the method logs; mode: whether
+    "min" or "max" is better. The weights of the best validation are kept as best.safetensors where `monitor` is logged.
+    loggers: "csv" (history.csv), "tensorboard"; log_every: steps between two lines.
+    progress: a progress bar; where None only in a terminal, and never while a page is published (MEDLAB_PUBLISH=1).
+    deterministic: the same numbers every time; operations of an accelerator that have no deterministic algorithm run
+    all the same. devices, num_nodes, strategy: Lightning's.
+    start: steps done before, where a run goes on (`fit` knows).
 
     Raises ValueError for an argument that cannot be meant.
     """
