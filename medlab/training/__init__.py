@@ -10,7 +10,9 @@ from medlab.training.determinism import deterministic_mode
 from medlab.training.ema import ExponentialAverage
 from medlab.training.history import read_history
 from medlab.training.quiet import quiet_lightning
+from medlab.training.records import Record, add_record, read_record, read_records
 from medlab.training.run import Fit, fit
+from medlab.training.schedules import rate_factor, scheduled
 from medlab.training.stream import TrainingBatches, training_batches
 from medlab.training.trainer import make_trainer
 from medlab.training.weights import load_weights, read_card, save_weights
@@ -18,7 +20,9 @@ from medlab.training.weights import load_weights, read_card, save_weights
 __all__ = [
     "ExponentialAverage",
     "Fit",
+    "Record",
     "TrainingBatches",
+    "add_record",
     "deterministic_mode",
     "fit",
     "load_weights",
@@ -27,7 +31,11 @@ __all__ = [
     "quiet_lightning",
     "read_card",
     "read_checkpoint",
+    "rate_factor",
     "read_history",
+    "read_record",
+    "read_records",
     "save_weights",
+    "scheduled",
     "training_batches",
 ]

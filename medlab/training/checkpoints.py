@@ -86,7 +86,8 @@ class Checkpoints(L.Callback):
             self._due = self.step % self.every == 0
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._save(trainer, finished=True)
+        # Stopped by a clock, say, a run is not finished: it can be gone on with.
+        self._save(trainer, finished=self.step >= self.steps or _stopped_early(trainer))
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         states = [generator_states()]
@@ -168,6 +169,14 @@ def plain(value: Any, name: str) -> Any:
     if isinstance(value, list | tuple | set):
         return [plain(one, name) for one in value]
     raise ValueError(f"{name} is a {type(value).__name__}, expected numbers, text, tensors, lists or dictionaries")
+
+
+def _stopped_early(trainer: L.Trainer) -> bool:
+    for stop in trainer.early_stopping_callbacks:
+        value = trainer.callback_metrics.get(stop.monitor)
+        if stop.wait_count >= stop.patience or (value is not None and not bool(torch.isfinite(value))):
+            return True
+    return False
 
 
 def _count_from(trainer: L.Trainer, step: int, accumulate: int, optimiser_steps: int) -> None:

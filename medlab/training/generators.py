@@ -56,7 +56,7 @@ def seed_generators(seed: int, purpose: str = "training", accelerators: bool = T
 
 @contextlib.contextmanager
 def own_generators(seed: int | None = None, purpose: str = "training", accelerators: bool = True) -> Iterator[None]:
-    """Inside, the global generators are the block's own, seeded where a seed is given; afterwards they are as before."""
+    """Inside, the global generators are the block's own, seeded if there is a seed; afterwards they are as before."""
     before = generator_states(accelerators)
     try:
         if seed is not None:

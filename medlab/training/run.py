@@ -1,5 +1,6 @@
 """A whole training: started, gone on with where it was broken off, or found finished."""
 
+import inspect
 import json
 import os
 import re
@@ -29,7 +30,12 @@ from medlab.training.trainer import make_trainer
 from medlab.training.weights import load_weights, put_into
 
 # May differ when a run goes on: where it is computed and what is said about it, but not a number of it.
-FREE = ("num_nodes", "strategy", "loggers", "progress", "keep", "checkpoint_every", "callbacks")
+FREE = ("num_nodes", "strategy", "loggers", "progress", "keep", "checkpoint_every", "callbacks", "start")
+DEFAULTS = {
+    name: option.default
+    for name, option in inspect.signature(make_trainer).parameters.items()
+    if option.default is not inspect.Parameter.empty
+}
 
 
 @dataclass(frozen=True)
@@ -133,12 +139,12 @@ def _described(method, train, steps, profile, seed, config, options) -> dict[str
     """All that the numbers of a run depend on, flat, as text and numbers."""
     parts = {
         "method": type(method).__name__,
-        "steps": whole(steps, "steps"),
-        "seed": seed,
         "batch": train.batch,
         "data_seed": train.seed,
         "profile": profile.name,
-        **{name: value for name, value in options.items() if name not in FREE},
+        **{name: value for name, value in (DEFAULTS | options).items() if name not in FREE},
+        "steps": whole(steps, "steps"),
+        "seed": whole(seed, "seed", 0),
         **{f"config.{name}": value for name, value in config.items()},
     }
     # repr where JSON has no such value; without addresses, which differ every time.
