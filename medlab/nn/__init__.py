@@ -1,12 +1,30 @@
 """Networks, and nothing of how they are trained: the 3D segmentation zoo and the blocks that it is built of.
 
-`build(name, in_channels, classes, **options)` makes one by name. All take (B, C, X, Y, Z) and give logits
-(B, K, X, Y, Z); see `medlab.nn.network.Network` for what they share.
+`build(name, in_channels, classes, **options)` makes one by name. All take (B, C, X, Y, Z), the 2D U-Net (B, C, X, Y),
+and give logits of the same size; see `medlab.nn.network.Network` for what they share.
 """
 
+from medlab.nn.densenet3d import DenseNet3d
+from medlab.nn.fusion import EarlyFusionDenseNet3d, LateFusionDenseNet3d
+from medlab.nn.hyperdense import HyperDenseNet3d
 from medlab.nn.network import Network
+from medlab.nn.skip_densenet3d import SkipDenseNet3d
+from medlab.nn.unet2d import UNet2d
 from medlab.nn.unet3d import UNet3d
 from medlab.nn.vnet import VNet, VNetLight
 from medlab.nn.zoo import NETWORKS, build
 
-__all__ = ["NETWORKS", "Network", "UNet3d", "VNet", "VNetLight", "build"]
+__all__ = [
+    "NETWORKS",
+    "DenseNet3d",
+    "EarlyFusionDenseNet3d",
+    "HyperDenseNet3d",
+    "LateFusionDenseNet3d",
+    "Network",
+    "SkipDenseNet3d",
+    "UNet2d",
+    "UNet3d",
+    "VNet",
+    "VNetLight",
+    "build",
+]
