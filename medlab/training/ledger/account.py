@@ -44,8 +44,8 @@ class MemoryLedger:
     - "temporary": everything else, such as gradients of activations on their way back,
     - "workspace": made and given back inside one convolution or matrix product; only a measurement can see it.
 
-    `by_layer` splits the activations at the end of the forward pass (`activations`, which is more than the part of that name
-    where the peak comes when some are gone) among the layers that made them.
+    `by_layer` splits the activations at the end of the forward pass among the layers that made them. Their sum,
+    `activations`, is more than the part of that name where the peak comes when some are gone.
     """
 
     source: str  # "predicted" or "measured"
@@ -100,8 +100,9 @@ def close(
 ) -> MemoryLedger:
     """The ledger of a step.
 
-    `standing` holds the bytes of "parameters", "optimiser state" and "batch"; `blocks` what was made during the step, those
-    that became gradients or are workspace marked in `part`; `forward_ends` the counts of events at the end of each forward pass.
+    `standing` holds the bytes of "parameters", "optimiser state" and "batch"; `blocks` what was made during the step,
+    those that became gradients or are workspace marked in `part`; `forward_ends` the counts of events at the end of
+    each forward pass.
     """
     blocks = list(blocks)
     for block in blocks:

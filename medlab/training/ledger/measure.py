@@ -1,15 +1,14 @@
 """Measured memory: what the allocator gave during one real step, and when.
 
-PyTorch's profiler writes down each piece that the allocator hands out and takes back, on a CPU and on CUDA. Those pieces, put in order,
-are the ledger. Kernels of oneDNN (CPU) take scratch memory from the system behind the allocator's back; it shows only in the resident memory
-of the process, `resident`, which also holds loaded code and freed memory that was not given back: an outer bound. On CUDA the peak is the
-allocator's own (`max_memory_allocated`), and `reserved` says what it took from the card.
+PyTorch's profiler writes down each piece that the allocator hands out and takes back, on a CPU and on CUDA. Those
+pieces, put in order, are the ledger. What a library takes from the system behind the allocator's back shows only in the
+resident memory of the process, `resident`, which also holds loaded code and freed memory that was not given back: an
+outer bound. On CUDA `reserved` says what the allocator took from the card.
 """
 
 import json
 import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -47,8 +46,9 @@ def measure_memory(
 ) -> MemoryLedger:
     """The memory that one training step of a network takes on the device where it lives (CPU or CUDA).
 
-    `batch` is (images, targets), on the network's device; the other arguments are those of `predict_memory`. Takes two real steps, the
-    first unmeasured to make the optimiser's state: give it a network whose weights may move.
+    `batch` is (images, targets), on the network's device; the other arguments are those of `predict_memory`, and
+    `optimiser` may be one that is there already. Takes two real steps, the first unmeasured to make the optimiser's
+    state: give it a network whose weights may move.
 
     Raises ValueError where an argument cannot be meant, or the device is one whose allocations PyTorch does not tell.
     """

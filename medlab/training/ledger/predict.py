@@ -1,8 +1,8 @@
 """Predicted memory: the step is played with tensors that have a shape and a type, but no content.
 
-PyTorch's fake tensors know shape, type and lifetime, and hold nothing. So the real network, its real backward pass and the
-real optimiser run through a step in a second or so, and every stretch of memory that they would have taken is noted when it is
-born and when it goes. This works for a volume that no machine at hand could hold.
+PyTorch's fake tensors know shape, type and lifetime, and hold nothing. So the real network, its real backward pass and
+the real optimiser run through a step in a second or so, and every stretch of memory that they would have taken is noted
+when it is born and when it goes. This works for a volume that no machine at hand could hold.
 
 What it does not know: what a kernel takes for itself while it works (workspaces of cuDNN and oneDNN, copies in another
 layout), and the rounding and the gaps of an allocator.
@@ -45,11 +45,12 @@ def predict_memory(
 ) -> MemoryLedger:
     """The memory that one training step of a network would take, without taking it.
 
-    `shape` is the batch's (B, C, X, Y, Z), or as the network wants it. `loss(output, target)` is by default the cross entropy
-    with whole numbers as classes, of shape `target_shape`, by default (B, X, Y, Z). `optimiser` is "sgd", "momentum", "adam",
-    "adamw" or a function of the parameters; `precision` "32-true", "bf16-mixed" or "16-mixed". `checkpointing` sets the
-    network's option of that name, None leaves it. With `accumulation` the batch goes through in so many parts. The step is one in the
-    middle of a training: the optimiser has its state. The network is not touched; it may live on the device "meta".
+    `shape` is the batch's (B, C, X, Y, Z), or as the network wants it. `loss(output, target)` is by default the cross
+    entropy, with whole numbers as classes of shape `target_shape`, by default (B, X, Y, Z). `optimiser` is "sgd",
+    "momentum", "adam", "adamw" or a function of the parameters; `precision` "32-true", "bf16-mixed" or "16-mixed".
+    `checkpointing` sets the network's option of that name, None leaves it. With `accumulation` the batch goes through
+    in so many parts. The step is one in the middle of a training: the optimiser has its state. The network is not
+    touched; it may live on the device "meta", and is then taken for one on the CPU.
 
     Raises ValueError where an argument cannot be meant, and what the network raises for a shape that it refuses.
     """
@@ -59,12 +60,13 @@ def predict_memory(
         raise ValueError(f"accumulation is {parts}, expected a divisor of the {shape[0]} samples in the batch")
     if target_shape is None:
         target_shape = (shape[0], *shape[2:])
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        hollow = _hollow(network)
+    fakes = FakeTensorMode(allow_non_fake_inputs=True)
+    hollow = _hollow(network, fakes)
+    with fakes:
         if checkpointing is not None:
             _set_checkpointing(hollow, checkpointing)
-        device = next(hollow.parameters()).device if any(True for _ in hollow.parameters()) else torch.device("cpu")
         stepper = make_optimiser(optimiser, hollow)
+        device = next(hollow.parameters()).device
         batch = torch.empty(shape, device=device), torch.empty(tuple(target_shape), dtype=torch.long, device=device)
         with _NoReading():
             _make_state(stepper)
@@ -74,7 +76,7 @@ def predict_memory(
             "optimiser state": bytes_of(state_tensors(stepper)),
             "batch": bytes_of(batch),
         }
-        book = _Book([*held, *state_tensors(stepper), *batch])
+        book = _Book([*held, *state_tensors(stepper), *batch], list(hollow.parameters()))
         with watched(hollow, book.enter, book.leave, book.back), book:
             # The second part of an accumulated batch meets the gradients of the first; the others are like it.
             take_step(hollow, batch, loss or cross_entropy, stepper, precision, parts, book.begin, rounds=2)
@@ -95,8 +97,9 @@ class _NoReading(TorchDispatchMode):
 class _Book(_NoReading):
     """Notes when each stretch of memory is made and when the last tensor that uses it is gone."""
 
-    def __init__(self, known: list[Tensor]) -> None:
+    def __init__(self, known: list[Tensor], parameters: list[nn.Parameter]) -> None:
         super().__init__()
+        self._parameters = parameters
         self.blocks: list[Block] = []
         self.forward_ends: list[int] = []
         self._count = 0
@@ -132,6 +135,9 @@ class _Book(_NoReading):
                 block.part = part
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.add.Tensor and any(args[0] is parameter.grad for parameter in self._parameters):
+            # Autograd adds to a gradient in place, except where tensors are hollow: as it would be.
+            func = torch.ops.aten.add_.Tensor
         made = super().__torch_dispatch__(func, types, args, kwargs)
         for leaf in tree_leaves(made):
             if isinstance(leaf, Tensor):
@@ -158,14 +164,15 @@ class _Book(_NoReading):
         self._alive[key] = weakref.ref(storage, gone), block
 
 
-def _hollow(network: nn.Module) -> nn.Module:
+def _hollow(network: nn.Module, fakes: FakeTensorMode) -> nn.Module:
     """A copy whose parameters and buffers have no content; what the network shares, the copy shares."""
     memo: dict[int, object] = {}
-    for tensor in [*network.parameters(), *network.buffers()]:
-        device = torch.device("cpu") if tensor.is_meta else tensor.device
-        empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
-        trained = isinstance(tensor, nn.Parameter)
-        memo[id(tensor)] = nn.Parameter(empty, tensor.requires_grad) if trained else empty
+    with fakes:
+        for tensor in [*network.parameters(), *network.buffers()]:
+            device = torch.device("cpu") if tensor.is_meta else tensor.device
+            empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
+            trained = isinstance(tensor, nn.Parameter)
+            memo[id(tensor)] = nn.Parameter(empty, tensor.requires_grad) if trained else empty
     return copy.deepcopy(network, memo).train()
 
 

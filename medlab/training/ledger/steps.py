@@ -21,11 +21,11 @@ PRECISIONS = {"32-true": None, "bf16-mixed": torch.bfloat16, "16-mixed": torch.f
 
 
 def cross_entropy(output: Tensor | tuple[Tensor, ...], target: Tensor) -> Tensor:
-    """Of logits (B, K, ...) and classes (B, ...); of several outputs, each with the target thinned to its size, the mean."""
+    """Of logits (B, K, ...) and classes (B, ...); of several outputs the mean, the target thinned to fit."""
     outputs = output if isinstance(output, tuple | list) else (output,)
     losses = []
     for logits in outputs:
-        steps = [big // small for big, small in zip(target.shape[1:], logits.shape[2:], strict=True)]
+        steps = [-(-big // small) for big, small in zip(target.shape[1:], logits.shape[2:], strict=True)]
         thin = target[(slice(None), *(slice(None, None, step) for step in steps))]
         losses.append(F.cross_entropy(logits.float(), thin))
     return torch.stack(losses).mean()
@@ -51,7 +51,7 @@ def lower(precision: str, device: torch.device) -> AbstractContextManager:
 def watched(
     network: nn.Module, enter: Callable[[str], None], leave: Callable[[str], None], back: Callable[[str], None]
 ) -> Iterator[None]:
-    """Tells a layer's dotted name: `enter` and `leave` around its forward, also a repeated one; `back` when its backward begins."""
+    """Tells dotted names of layers: `enter` and `leave` around a forward, `back` before a backward."""
     handles = []
     for name, layer in network.named_modules():
         alone = next(layer.children(), None) is None
@@ -86,7 +86,8 @@ def take_step(
     for image, target in list(zip(images, targets, strict=True))[:rounds]:
         phase("forward")
         with lower(precision, image.device):
-            value = loss(network(image), target) / parts
+            value = loss(network(image), target)
+            value = value / parts if parts > 1 else value
         phase("backward")
         value.backward()
         del value
