@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from medlab.arguments import whole
 from medlab.nn.attention import AttentionGate
-from medlab.nn.blocks import ConvNormAct, NormAct, NormActConv, Upsample, convolution, dropout, join
+from medlab.nn.blocks import ConvNormAct, NormAct, NormActConv, UpConvolution, Upsample, convolution, dropout, join
 from medlab.nn.network import Network, initialise
 
 
@@ -107,7 +107,7 @@ class UpLevel(nn.Sequential):
     """From a level to the next finer one. `deepest`: nothing is joined at the bottom, so nothing is to be shrunk."""
 
     def __init__(self, inputs: int, outputs: int, norm: str | None, deepest: bool):
-        up = [Upsample("nearest"), ConvNormAct(inputs, outputs, norm=norm)]
+        up = [UpConvolution(inputs, outputs), NormAct(outputs, norm, spare=True)]
         if deepest:
             super().__init__(*up, ConvNormAct(outputs, outputs, 1, norm=norm))
         else:
