@@ -2,18 +2,14 @@
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
-import medlab
+from medlab.training.machine import machine, now, versions
 
 LIBRARIES = (
     "numpy",
@@ -49,30 +45,13 @@ def median(seconds: list[float]) -> float:
     return statistics.median(seconds)
 
 
-def processor() -> str:
-    """The processor's name where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def circumstances(benchmark: str, problem: dict) -> dict:
     """What another machine needs to judge the numbers of a record."""
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "medlab": medlab.__version__}
-    for name in LIBRARIES:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    machine = {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()}
-    if torch.cuda.is_available():
-        machine["gpu"] = torch.cuda.get_device_name()
     return {
         "benchmark": benchmark,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": machine,
-        "versions": versions,
+        "date": now(),
+        "machine": machine(),
+        "versions": versions(LIBRARIES),
         "threads": torch.get_num_threads(),
         "problem": problem,
     }

@@ -42,7 +42,8 @@ class Checkpoints(L.Callback):
     """Writes a checkpoint every so many steps and after the last, keeps the newest few, and puts everything back.
 
     A checkpoint belongs to the moment just before the next step: validation, average, schedule and early stop of its
-    own step are done, so that the next one finds all as it was.
+    own step are done, so that the next one finds all as it was. The random generators belong to the steps alone: they
+    are taken at the end of each and put back before the next, so that validating more often changes no weight.
     """
 
     def __init__(self, directory: Path, *, steps: int, every: int, keep: int, accumulate: int, seed: int):
@@ -52,34 +53,35 @@ class Checkpoints(L.Callback):
         self.config: dict[str, Any] = {}  # what `fit` was called with; it has to be the same to go on
         self.step = 0
         self._resumed: dict[str, Any] | None = None
-        self._first = True
+        self._states: dict[str, Any] | None = None  # of the generators, as the last step left them
+        self._due = False
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
             remove_parts(self.directory)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._first, self._due = True, False
+        self._due, self._states = False, None
         if self._resumed is not None:
             self.step = self._resumed["step"]
+            self._states = self._resumed["generators"][trainer.global_rank]
             _count_from(trainer, self.step, self.accumulate, self._resumed["optimiser_steps"])
+            self._resumed = None
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         if self._due:
             self._save(trainer, finished=False)
-        if self._first:
-            self._first = False
-            if self._resumed is None:
-                seed_generators(self.seed, f"training on rank {trainer.global_rank}")
-            else:
-                set_generator_states(self._resumed["generators"][trainer.global_rank])
-                self._resumed = None
+        if self._states is None:
+            seed_generators(self.seed, f"training on rank {trainer.global_rank}")
+        else:
+            set_generator_states(self._states)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
+        self._states = generator_states()
         batches = trainer.fit_loop.epoch_loop.batch_progress.total.ready
         if batches % self.accumulate == 0:
             self.step = batches // self.accumulate
@@ -90,10 +92,10 @@ class Checkpoints(L.Callback):
         self._save(trainer, finished=self.step >= self.steps or _stopped_early(trainer))
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        states = [generator_states()]
+        states = [self._states]
         if trainer.world_size > 1:
             states = [None] * trainer.world_size
-            dist.all_gather_object(states, generator_states())
+            dist.all_gather_object(states, self._states)
         checkpoint[OURS] = {
             "step": self.step,
             "batches": self.step * self.accumulate,  # of each process: the position in the data

@@ -12,6 +12,7 @@ NEEDLESS = (
     r".*is smaller than the logging interval.*",  # short trainings are what `ci` does
     r".*dataloader is\s+not resumable.*",  # ours is: it starts where the checkpoint stopped
     r".*Checkpoint directory .* exists and is not empty.*",  # of course: a run is resumed by default
+    r".*defined a `validation_step` but have no `val_dataloader`.*",  # validation is optional
     r".*isinstance\(treespec, LeafSpec\).*",  # Lightning and torch among themselves
     r".*GPU available but not used.*",  # the profile chose the device
     r".*MPS available but not used.*",

@@ -7,7 +7,7 @@ import re
 import shutil
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ class Fit:
 def fit(
     method: L.LightningModule,
     train: TrainingBatches,
-    validation: DataLoader | None = None,
+    validation: DataLoader | Iterable | None = None,
     *,
     directory: str | os.PathLike,
     steps: int,
@@ -83,7 +83,7 @@ def fit(
 ) -> Fit:
     """Train a method for so many steps, with all that belongs to the run in one folder.
 
-    train: of `training_batches`. validation: a loader that always gives the same. directory: the run's own folder.
+    train: of `training_batches`. validation: a loader that always gives the same batches. directory: the run's own.
     resume: go on from the newest checkpoint that is whole; a finished run returns at once, with its weights put into
     the method. False: begin anew. config: what else makes this run what it is, for instance the fields of the method's
     config; a run goes on only with the same. options: those of `make_trainer`.
@@ -184,7 +184,7 @@ def _finished(method: L.LightningModule, checkpoint: dict[str, Any], directory: 
     average = states.get(ExponentialAverage.__qualname__)
     weights = average["average"] if average else checkpoint["state_dict"]
     put_into(method, weights, str(directory))
-    best = states[BestWeights.__qualname__]
+    best = states.get(BestWeights.__qualname__, {"step": 0, "value": None})
     return Fit(
         directory=directory,
         steps=checkpoint[OURS]["step"],

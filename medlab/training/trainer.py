@@ -36,7 +36,7 @@ def make_trainer(
     keep: int = 2,
     ema: float | None = None,
     early_stop: int | None = None,
-    monitor: str = "val_loss",
+    monitor: str | None = "val_loss",
     mode: str = "min",
     devices: int | str = 1,
     num_nodes: int = 1,
@@ -82,15 +82,18 @@ def make_trainer(
     parts += callbacks
     if early_stop is not None:
         patience = whole(early_stop, "early_stop")
+        if monitor is None:
+            raise ValueError("monitor is None, expected the name of a number that early_stop can watch")
         parts.append(
             EarlyStopping(monitor, patience=patience, mode=mode, verbose=False, check_on_train_epoch_end=False)
         )
-    parts.append(BestWeights(directory, monitor, mode, average))
+    if monitor is not None:
+        parts.append(BestWeights(directory, monitor, mode, average))
     parts.append(
         Checkpoints(directory, steps=steps, every=every, keep=keep, accumulate=accumulate, seed=whole(seed, "seed", 0))
     )
     if progress := _wanted(progress):
-        parts.append(StepsBar(steps, accumulate))
+        parts.append(StepsBar(steps * accumulate, whole(start, "start", 0) * accumulate))
     made: list[Any] = [History(directory, keep_up_to=start)] if "csv" in loggers else []
     if "tensorboard" in loggers:
         made.append(TensorBoardLogger(directory, name=None, version="tensorboard", purge_step=start))
@@ -141,15 +144,24 @@ class Deterministic(L.Callback):
 
 
 class StepsBar(TQDMProgressBar):
-    """Lightning's bar, counting the whole training also where a run goes on."""
+    """Lightning's bar, counting the batches of the whole training also where a run goes on."""
 
-    def __init__(self, steps: int, accumulate: int):
+    def __init__(self, batches: int, before: int):
         super().__init__(leave=True)
-        self._batches = steps * accumulate
+        self._batches, self._before = batches, before
 
     @property
     def total_train_batches(self) -> int:
         return self._batches
+
+    def on_train_epoch_start(self, trainer: L.Trainer, *arguments: Any) -> None:
+        super().on_train_epoch_start(trainer, *arguments)
+        self.train_progress_bar.set_description("Training")
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx + self._before)
 
 
 def _wanted(progress: bool | None) -> bool:
