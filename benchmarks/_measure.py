@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from medlab.training.machine import machine, now, versions
+from medlab.training.machine import processor as processor
 
 LIBRARIES = (
     "numpy",
