@@ -1,4 +1,4 @@
-"""Turning a volume so that its axes grow to the right, the front and the head, without touching a value."""
+"""Turning a volume so that its axes grow as they should, without touching a value."""
 
 import nibabel.orientations
 import numpy as np
@@ -12,7 +12,20 @@ def to_canonical(volume: Volume) -> Volume:
     No value is interpolated: each voxel keeps its value and its position in the world. An oblique volume stays
     oblique. A volume that is RAS+ already is returned as it is. Gradients flow.
     """
-    turn = nibabel.orientations.io_orientation(volume.affine)  # row i: where axis i goes, and with what sign
+    return _turned(volume, nibabel.orientations.io_orientation(volume.affine))
+
+
+def turned_like(volume: Volume, like: Volume) -> Volume:
+    """The volume with its axes permuted and flipped as those of another one: the way back from `to_canonical`.
+
+    As there, no value is interpolated and each voxel keeps its position in the world.
+    """
+    here, there = (nibabel.orientations.io_orientation(one.affine) for one in (volume, like))
+    return _turned(volume, nibabel.orientations.ornt_transform(here, there))
+
+
+def _turned(volume: Volume, turn: np.ndarray) -> Volume:
+    """The volume with axis i moved to turn[i, 0], and flipped where turn[i, 1] is -1."""
     targets, signs = turn[:, 0].astype(int), turn[:, 1].astype(int)
     if targets.tolist() == [0, 1, 2] and (signs > 0).all():
         return volume

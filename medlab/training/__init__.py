@@ -15,7 +15,7 @@ from medlab.training.run import Fit, fit
 from medlab.training.schedules import rate_factor, scheduled
 from medlab.training.stream import TrainingBatches, training_batches
 from medlab.training.trainer import make_trainer
-from medlab.training.weights import load_weights, read_card, save_weights
+from medlab.training.weights import load_weights, read_card, save_weights, shipped_weights
 
 __all__ = [
     "ExponentialAverage",
@@ -37,5 +37,6 @@ __all__ = [
     "read_records",
     "save_weights",
     "scheduled",
+    "shipped_weights",
     "training_batches",
 ]

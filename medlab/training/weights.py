@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
 import torch
@@ -15,6 +17,7 @@ from medlab.training.files import write_atomically, write_text
 from medlab.training.machine import machine, now, versions
 
 SUFFIX = ".safetensors"
+CHECKOUT = Path(__file__).resolve().parents[2] / "data" / "weights"
 FORMAT = 1
 
 
@@ -78,6 +81,22 @@ def load_weights(path: str | os.PathLike, module: nn.Module | None = None) -> tu
     if module is not None:
         put_into(module, tensors, str(path))
     return tensors, card
+
+
+def shipped_weights(name: str) -> Path:
+    """Weights that come with the project, by name, from the checkout or from where pip put them.
+
+    Raises FileNotFoundError where there are none of this name.
+    """
+    place = CHECKOUT / f"{name}{SUFFIX}"
+    if place.is_file():
+        return place
+    with suppress(PackageNotFoundError):
+        for file in files("medlab") or []:
+            if file.parts[-3:] == ("medlab", "weights", place.name):
+                return Path(str(file.locate()))
+    known = ", ".join(sorted(path.stem for path in CHECKOUT.glob(f"*{SUFFIX}"))) or "none"
+    raise FileNotFoundError(f"{place}: there are no such weights, expected one of {known}")
 
 
 def read_card(path: str | os.PathLike) -> dict:

@@ -1,0 +1,40 @@
+"""What every method gives the command that trains it, and where its own part of the commands stands."""
+
+from dataclasses import dataclass, field
+from importlib import import_module
+from types import ModuleType
+
+import lightning as L
+
+from medlab.arguments import one_of
+from medlab.data.samples import Samples
+from medlab.training import TrainingBatches
+
+METHODS = ("segmentation",)
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """A method ready to be trained: module, data and all that `medlab.training.fit` asks for.
+
+    config: as JSON keeps it, stored with checkpoints and weights. data: the recipe of the data, kept in the card.
+    monitor: what is watched on the validation samples; higher is better where it is a Dice.
+    """
+
+    method: L.LightningModule
+    batches: TrainingBatches
+    validation: Samples | None
+    config: dict[str, object]
+    steps: int
+    precision: str = "32-true"
+    clip: float | None = None
+    monitor: str | None = None
+    data: dict[str, object] = field(default_factory=dict)
+
+
+def command_of(method: str) -> ModuleType:
+    """The part of the commands that belongs to a method: `add_arguments`, `training_of`, `predict`.
+
+    Raises ValueError where there is no such method.
+    """
+    return import_module(f"medlab.methods.{one_of(method, METHODS, 'method')}.command")
