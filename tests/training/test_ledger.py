@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from medlab.nn import build
-from medlab.training.ledger import MIB, PARTS, measure_memory, predict_memory
+from medlab.training.ledger import MIB, PARTS, kept_memory, measure_memory, predict_memory
 from medlab.training.ledger.resident import ResidentPeak
 
 CONVOLUTION, LINEAR = 4 * 2 * 27, 4 * (128 * 3 + 3)  # bytes of weights in float32
@@ -158,6 +158,18 @@ def test_resident_peak_sees_what_is_gone_again():
     assert 60 * MIB < resident.growth < 200 * MIB
 
 
+def test_what_a_step_leaves_behind():
+    history, network = [], nn.Linear(1000, 1000)
+
+    def step(keep):
+        loss = network(torch.ones(8, 1000)).square().sum()
+        history.append(keep(loss))
+
+    step(float)
+    assert kept_memory(lambda: step(float)) == 0
+    assert kept_memory(lambda: step(lambda loss: loss)) >= 2 * 8 * 1000 * 4  # the graph keeps input and output
+
+
 def test_tables():
     ledger = predict_memory(small(), (1, 1, 4, 4, 4), loss=total)
     assert [name for name, _ in ledger.table()] == [*PARTS, "peak"]
@@ -187,7 +199,7 @@ def test_prediction_refuses(options, sentence):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"network": small().to("meta")}, "network is on meta, expected a CPU or CUDA"),
+        ({"network": small().to("meta")}, "device is meta, expected a CPU or CUDA"),
         (
             {"batch": (torch.zeros(1, 1, 4, 4, 4), torch.zeros(1, device="meta"))},
             "batch is on cpu and meta, expected cpu",

@@ -9,6 +9,7 @@ outer bound. On CUDA `reserved` says what the allocator took from the card.
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -55,8 +56,7 @@ def measure_memory(
     image, target = batch
     parts = whole(accumulation, "accumulation")
     device = next(network.parameters(), image).device
-    if device.type not in _KINDS:
-        raise ValueError(f"network is on {device.type}, expected a CPU or CUDA: no other device tells its allocations")
+    kind = _known(device)
     if image.device != device or target.device != device:
         raise ValueError(f"batch is on {image.device} and {target.device}, expected {device}, where the network is")
     if len(image) % parts:
@@ -78,11 +78,34 @@ def measure_memory(
         "optimiser state": bytes_of(state_tensors(stepper)),
         "batch": bytes_of(batch),
     }
-    blocks, forward_ends = _read(trace, _KINDS[device.type], {gradient.data_ptr() for gradient in gradients})
+    blocks, forward_ends = _read(trace, kind, {gradient.data_ptr() for gradient in gradients})
     extra: dict[str, int | None] = {"resident": resident.growth}
     if device.type == "cuda":
         extra = {"reserved": torch.cuda.max_memory_reserved(device)}
     return close("measured", standing, blocks, forward_ends, bytes_of(gradients), **extra)
+
+
+def kept_memory(work: Callable[[], object], device: torch.device | str = "cpu") -> int:
+    """What `work()` leaves behind on a device: bytes given out by the allocator while it ran and not taken back.
+
+    0 for work that cleans up; each call of a leaking step gives more. Raises ValueError for another device.
+    """
+    kind = _known(torch.device(device))
+    if kind == _KINDS["cuda"]:
+        before = torch.cuda.memory_allocated(device)
+        work()
+        return torch.cuda.memory_allocated(device) - before
+    with _profiler() as profiler:
+        work()
+    notes = [event["args"] for event in _events(profiler) if event.get("name") == "[memory]"]
+    return sum(note["Bytes"] for note in notes if note["Device Type"] == kind)
+
+
+def _known(device: torch.device) -> int:
+    """PyTorch's number of a device whose allocations can be told."""
+    if device.type not in _KINDS:
+        raise ValueError(f"device is {device.type}, expected a CPU or CUDA: no other tells its allocations")
+    return _KINDS[device.type]
 
 
 def _trace(given: tuple) -> list[dict]:
@@ -111,16 +134,22 @@ def _trace(given: tuple) -> list[dict]:
             phases.append(record_function(_PHASE + phase))
             phases[-1].__enter__()
 
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler writes to the terminal at every start else
-    watching = watched(network, enter, leave, back)
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler, watching:
+    with _profiler() as profiler, watched(network, enter, leave, back):
         take_step(*given, phase=begin)
+    wanted = [event for event in _events(profiler) if event.get("name") == "[memory]" or _is_span(event)]
+    return sorted(wanted, key=lambda event: event["ts"])
+
+
+def _profiler() -> profile:
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it writes to the terminal at every start else
+    return profile(activities=[ProfilerActivity.CPU], profile_memory=True)
+
+
+def _events(profiler: profile) -> list[dict]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
         profiler.export_chrome_trace(str(path))
-        events = json.loads(path.read_text(encoding="utf-8", errors="replace"))["traceEvents"]
-    wanted = [event for event in events if event.get("name") == "[memory]" or _is_span(event)]
-    return sorted(wanted, key=lambda event: event["ts"])
+        return json.loads(path.read_text(encoding="utf-8", errors="replace"))["traceEvents"]
 
 
 def _is_span(event: dict) -> bool:
