@@ -138,7 +138,7 @@ class _Book(_NoReading):
         if func is torch.ops.aten.add.Tensor and any(args[0] is parameter.grad for parameter in self._parameters):
             # Autograd adds to a gradient in place, except where tensors are hollow: as it would be.
             func = torch.ops.aten.add_.Tensor
-        made = super().__torch_dispatch__(func, types, args, kwargs)
+        made = _asked_for(super().__torch_dispatch__(func, types, args, kwargs), func, args, kwargs or {})
         for leaf in tree_leaves(made):
             if isinstance(leaf, Tensor):
                 self._note(leaf, self._layers[-1] if self._layers else self._behind)
@@ -162,6 +162,16 @@ class _Book(_NoReading):
                 block.gone = self._count
 
         self._alive[key] = weakref.ref(storage, gone), block
+
+
+def _asked_for(made: object, func: torch._ops.OpOverload, args: tuple, kwargs: dict) -> object:
+    """Gradients without those that nobody wants: a hollow kernel makes them all, a real one does not."""
+    names = [argument.name for argument in func._schema.arguments]
+    if "output_mask" not in names or not isinstance(made, tuple):
+        return made
+    place = names.index("output_mask")
+    mask = args[place] if place < len(args) else kwargs["output_mask"]
+    return tuple(one if wanted else None for one, wanted in zip(made, mask, strict=True))
 
 
 def _hollow(network: nn.Module, fakes: FakeTensorMode) -> nn.Module:
