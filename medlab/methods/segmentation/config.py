@@ -176,7 +176,7 @@ class Config:
                 learning_rate=1e-2,
                 warm_up=20,
                 clip=12.0,
-                augment=("flip",),
+                augment=("flip", "gamma", "noise"),
                 precision="bf16-mixed",
                 channels_last=True,
             )
@@ -226,7 +226,7 @@ RECIPES = {
         (0.958, 0.958, 3.0),
         (128, 128, 32),
         (1.5, 1.5, 3.0),
-        (48, 48, 24),
+        (48, 48, 32),
         (6.0, 6.0, 6.0),
         (16, 16, 16),
     ),

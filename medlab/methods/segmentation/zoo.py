@@ -29,6 +29,7 @@ from medlab.training import Record, add_record, fit, training_batches
 
 NETWORKS = tuple(name for name in nn.NETWORKS if name != "unet2d")
 LESSON = "zoo_3d"
+WATCHED, JUDGED = 2, 6
 RECORDS = Path("data/results/zoo.json")
 # About a sixth of the paper's widths: at full resolution a dense network costs a voxel 100 to 400 times the arithmetic
 # of the 3D U-Net, and a laptop has no days.
@@ -46,10 +47,9 @@ def zoo_config(network: str, dataset: str, profile: Profile) -> Config:
         # One size for all: the table compares networks, not patches.
         return replace(config, patch=RECIPES[dataset].patch if network not in DENSE else (48, 48, 48), batch=2)
     options = NARROW if network in NARROWED else ()
-    patch = {"iseg": (32, 32, 32), "mrbrains": (40, 40, 20)}[dataset]
     if profile.name == "ci":
         return replace(config, options=options, steps=2)
-    return replace(config, options=options, patch=patch, steps=250, overlap=0.25)
+    return replace(config, options=options, patch=(32, 32, 32), steps=250, overlap=0.25)
 
 
 def train_and_judge(
@@ -129,8 +129,9 @@ def step_flops(config: Config) -> int:
 
 
 def zoo_parts(dataset: str, config: Config, data_root: Path | None, subjects: int, seed: int) -> dict[str, Samples]:
-    """The dataset in parts by subject, the same for every network of a profile."""
-    return split_by_subject(open_dataset(dataset, config, data_root, subjects), PARTS, seed=seed)
+    """The dataset in parts by subject, the same for every network of a profile: few of them are watched and judged."""
+    parts = split_by_subject(open_dataset(dataset, config, data_root, subjects), PARTS, seed=seed)
+    return {**parts, "validation": parts["validation"][:WATCHED], "test": parts["test"][:JUDGED]}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -138,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m medlab.methods.segmentation.zoo", description=__doc__)
     parser.add_argument("--data", choices=tuple(RECIPES), default="iseg")
     parser.add_argument("--data-root", type=Path)
-    parser.add_argument("--subjects", type=int, default=16)
+    parser.add_argument("--subjects", type=int, default=48)
     parser.add_argument("--profile", choices=profiles.NAMES)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--directory", type=Path, default=Path("runs/zoo"), help="for checkpoints")
