@@ -5,12 +5,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from medlab.arguments import number, one_of
+from medlab.nn.convolutions import CONVOLUTION
 from medlab.nn.lean import InstanceNormLeaky
 from medlab.nn.norms import normalisation
 
 ACTIVATIONS = ("leaky", "relu", "elu", "prelu")
 UPSAMPLINGS = ("nearest", "linear", "transposed")
-_CONVOLUTION = {2: nn.Conv2d, 3: nn.Conv3d}
+FEW_VOXELS = 256
 _TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
 _DROPOUT = {2: nn.Dropout2d, 3: nn.Dropout3d}
 _LINEAR = {2: "bilinear", 3: "trilinear"}
@@ -19,7 +20,7 @@ _LINEAR = {2: "bilinear", 3: "trilinear"}
 def convolution(inputs: int, outputs: int, kernel: int = 3, *, stride: int = 1, bias: bool = False, axes: int = 3):
     """A convolution that keeps the size, where stride is 1, or divides it: odd kernels are padded with zeros."""
     padding = (kernel - 1) // 2 if kernel % 2 else 0
-    return _CONVOLUTION[axes](inputs, outputs, kernel, stride, padding, bias=bias)
+    return CONVOLUTION[axes](inputs, outputs, kernel, stride, padding, bias=bias)
 
 
 def doubling(inputs: int, outputs: int, *, bias: bool = False, axes: int = 3):
@@ -27,14 +28,14 @@ def doubling(inputs: int, outputs: int, *, bias: bool = False, axes: int = 3):
     return _TRANSPOSED[axes](inputs, outputs, 2, 2, bias=bias)
 
 
-def activation(kind: str, channels: int, *, inplace: bool = True) -> nn.Module:
+def activation(kind: str, channels: int) -> nn.Module:
     """By name: "leaky" (slope 0.01), "relu", "elu", or "prelu", whose slope each channel learns, from 0.25.
 
-    In place it spares a copy where nobody needs what comes in; "prelu" cannot, its gradient needs just that.
+    It overwrites what comes in, which saves a map; "prelu" cannot, since its gradient needs just that.
     """
     if one_of(kind, ACTIVATIONS, "activation") == "prelu":
         return nn.PReLU(channels)
-    return {"leaky": nn.LeakyReLU, "relu": nn.ReLU, "elu": nn.ELU}[kind](inplace=inplace)
+    return {"leaky": nn.LeakyReLU, "relu": nn.ReLU, "elu": nn.ELU}[kind](inplace=True)
 
 
 def dropout(rate: float, axes: int = 3) -> nn.Module:
@@ -53,9 +54,16 @@ class NormAct(nn.Sequential):
         if norm == "instance" and act == "leaky":
             super().__init__(InstanceNormLeaky(channels))
         else:
-            # A normalisation gives a new tensor, that may be overwritten; without one the input itself would be.
-            inplace = spare or norm is not None
-            super().__init__(normalisation(norm, channels), activation(act, channels, inplace=inplace))
+            # What an activation overwrites is not kept for the backward pass; a copy is, where the input is needed on.
+            first = normalisation(norm, channels) if spare or norm else Copy()
+            super().__init__(first, activation(act, channels))
+
+
+class Copy(nn.Module):
+    """The same values in a tensor of its own, that may be overwritten."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.clone()
 
 
 class ConvNormAct(nn.Sequential):
@@ -82,8 +90,8 @@ class ConvNormAct(nn.Sequential):
 class NormActConv(nn.Sequential):
     """Normalisation, activation, convolution: the order of a block whose shortcut stays untouched (He et al. 2016)."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, *, norm="instance", act="leaky", axes: int = 3):
-        super().__init__(NormAct(inputs, norm, act), convolution(inputs, outputs, kernel, axes=axes))
+    def __init__(self, inputs: int, outputs: int, *, norm: str | None = "instance", spare: bool = False):
+        super().__init__(NormAct(inputs, norm, spare=spare), convolution(inputs, outputs))
 
 
 class UpConvolution(nn.Conv3d):
@@ -98,6 +106,8 @@ class UpConvolution(nn.Conv3d):
         super().__init__(inputs, outputs, 3, padding=1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        if x[0, 0].numel() < FEW_VOXELS:  # adding up the taps would cost more than it spares
+            return super().forward(F.interpolate(x, scale_factor=2.0, mode="nearest"))
         # Along an axis the taps (a, b, c) become (c, b + c, a + b, a): pairs of neighbours of the flipped kernel.
         taps = F.pad(self.weight.flip(2, 3, 4).transpose(0, 1), [1] * 6)
         return F.conv_transpose3d(x, 8 * F.avg_pool3d(taps, 2, 1), stride=2, padding=1)

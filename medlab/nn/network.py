@@ -1,5 +1,6 @@
 """What all networks share: the check of what comes in, sizes, deep supervision and checkpointing."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import torch
@@ -52,12 +53,12 @@ class Network(nn.Module):
             return cut_back(maps[0], x.shape[2:])
         return tuple(cut_back(one, x.shape[2:], 2**index) for index, one in enumerate(maps))
 
-    def run(self, block: nn.Module, *inputs: Tensor) -> Tensor:
+    def run(self, block: Callable, *inputs):
         """A block's output; with checkpointing and a gradient to come, without keeping what is inside."""
         if not (self.checkpointing and torch.is_grad_enabled()):
             return block(*inputs)
         options = {}
-        if has_batch_norm(block) and not torch.compiler.is_compiling():
+        if has_batch_norm(self) and not torch.compiler.is_compiling():
             options["context_fn"] = lambda: (nullcontext(), recomputing())
         return checkpoint(block, *inputs, use_reentrant=False, **options)
 

@@ -82,13 +82,16 @@ class UNet2d(Network):
             skip = skips.pop()
             if self.attention:
                 skip = gate(skip, x)
-            x = up(x)
-            if self.skips != "none":
-                x = join(x, skip) if self.skips == "join" else x + skip
-            x = self.run(level, x)
+            x = self.run(self._taken_up, up, level, x, skip)
             found.append(x)
         coarse = [head(one) for head, one in zip(self.heads, found, strict=False)] if self.training else []
         return (self.head(x), *reversed(coarse))
+
+    def _taken_up(self, up: nn.Module, level: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
+        x = up(x)
+        if self.skips != "none":
+            x = join(x, skip) if self.skips == "join" else x + skip
+        return level(x)
 
 
 class TwoConvolutions(nn.Sequential):

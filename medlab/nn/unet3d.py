@@ -77,11 +77,16 @@ class UNet3d(Network):
             skip = skips.pop()
             if self.attention:
                 skip = self.run(gate, skip, x)
-            x = self.run(merge, join(self.run(up, x), skip))
+            x, found = self.run(_merged, self.run(up, x), skip, merge, head)
             if not isinstance(head, nn.Identity):
-                found = head(x)
                 logits.append(found + self.repeat(logits[-1]) if logits else found)
         return tuple(reversed(logits))
+
+
+def _merged(up: Tensor, skip: Tensor, merge: nn.Module, head: nn.Module) -> tuple[Tensor, Tensor]:
+    """Joined, convolved, read out: one step, so that checkpointing keeps neither the joined map nor the finest one."""
+    x = merge(join(up, skip))
+    return x, head(x)
 
 
 class EncoderLevel(nn.Module):
@@ -93,7 +98,7 @@ class EncoderLevel(nn.Module):
         super().__init__()
         self.entry = convolution(inputs, outputs, stride=stride)
         self.first = NormActConv(outputs, outputs, norm=inner)
-        self.second = self.first if tied else NormActConv(outputs, outputs, norm=inner)
+        self.second = self.first if tied else NormActConv(outputs, outputs, norm=inner, spare=True)
         self.dropout = dropout(rate)
         self.out = NormAct(outputs, norm)
 
