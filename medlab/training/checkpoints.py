@@ -17,6 +17,7 @@ from torch import Tensor
 from medlab.arguments import whole
 from medlab.training.files import remove_parts, write_atomically
 from medlab.training.generators import generator_states, seed_generators, set_generator_states
+from medlab.training.history import History
 
 PATTERN = "step-*.ckpt"
 OURS = "medlab"  # the key of what we add to Lightning's checkpoint
@@ -116,7 +117,8 @@ class Checkpoints(L.Callback):
     def _save(self, trainer: L.Trainer, finished: bool) -> None:
         self._due, self._finished = False, finished
         for logger in trainer.loggers:
-            logger.save()  # the curve up to here is on the disk before the checkpoint is
+            # The curve up to here is on the disk before the checkpoint is.
+            logger.to_disk() if isinstance(logger, History) else logger.save()
         trainer.save_checkpoint(self.path)
         if trainer.is_global_zero:
             for old in sorted(self.directory.glob(PATTERN))[: -self.keep]:

@@ -57,6 +57,11 @@ class History(Logger):
 
     @rank_zero_only
     def save(self) -> None:
+        self.experiment.flush()  # Lightning calls this after every line
+
+    @rank_zero_only
+    def to_disk(self) -> None:
+        """Past the system's buffers too, before a checkpoint that relies on it."""
         self.experiment.flush()
         os.fsync(self.experiment.fileno())
 
