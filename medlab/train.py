@@ -39,10 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         profile = profiles.choose(given.profile)
-        training = command_of(given.method).training_of(given, profile, given.set)
+        command = command_of(given.method)
         if given.show:
-            print(json.dumps(training.config, indent=2))
+            print(json.dumps(command.config_of(given, profile, given.set).as_dict(), indent=2))
             return 0
+        training = command.training_of(given, profile, given.set)
         found = run(training, given, profile)
     except (ValueError, FileNotFoundError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)

@@ -33,7 +33,7 @@ class Training:
 
 
 def command_of(method: str) -> ModuleType:
-    """The part of the commands that belongs to a method: `add_arguments`, `training_of`, `predict`.
+    """The part of the commands that belongs to a method: `add_arguments`, `config_of`, `training_of`, `predict`.
 
     Raises ValueError where there is no such method.
     """

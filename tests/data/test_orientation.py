@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from medlab.data import Volume, to_canonical
+from medlab.data.orientation import turned_like
 
 ALL_48 = [(order, signs) for order in permutations(range(3)) for signs in product((1, -1), repeat=3)]
 
@@ -64,3 +65,14 @@ def test_channels_and_gradients_follow():
     torch.testing.assert_close(turned.data, data.flip(1, 2))
     turned.data.square().sum().backward()
     torch.testing.assert_close(data.grad, 2 * data.detach())
+
+
+@pytest.mark.parametrize(("order", "signs"), ALL_48)
+def test_the_way_back(order, signs):
+    affine = np.eye(4)
+    affine[:3, :3] = np.eye(3)[:, order] * signs * (1.0, 1.5, 2.0)
+    affine[:3, 3] = (4, -5, 6)
+    volume = Volume(torch.arange(24.0).reshape(1, 2, 3, 4), affine)
+    back = turned_like(to_canonical(volume), volume)
+    assert torch.equal(back.data, volume.data)
+    np.testing.assert_allclose(back.affine, affine, atol=1e-12)

@@ -14,7 +14,7 @@ from medlab.cohorts.grid import Grid
 from medlab.data import Volume, load_volume
 from medlab.data.samples import Samples
 from medlab.data.splits import split_by_subject
-from medlab.methods.segmentation.config import RECIPES, Config
+from medlab.methods.segmentation.config import Config
 from medlab.methods.segmentation.module import Segmentation
 from medlab.methods.segmentation.subvolumes import SubVolumes
 from medlab.methods.training import Training
@@ -23,6 +23,7 @@ from medlab.training import training_batches
 
 OPEN = {"iseg": (open_iseg, 10), "mrbrains": (open_mrbrains, 7)}
 FIELD_OF_VIEW_MM = {"iseg": (144.0, 192.0, 258.0), "mrbrains": (231.0, 231.0, 144.0)}
+KINDS = {int: "whole number", bool: "true or false", tuple: "list such as 8,8,8", str: "word"}
 PARTS = {"train": 0.6, "validation": 0.1, "test": 0.3}
 
 
@@ -43,14 +44,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def config_of(given: argparse.Namespace, profile: Profile, settings: Iterable[str]) -> Config:
+    """The config that the arguments describe. settings: "field=value" each, which replace the config's."""
+    if given.paper:
+        return with_settings(Config.paper(given.network, given.data), settings)
+    return with_settings(Config.for_profile(profile, given.network, given.data), settings)
+
+
 def training_of(given: argparse.Namespace, profile: Profile, settings: Iterable[str]) -> Training:
-    """The training that the arguments describe. settings: "field=value" each, which replace the config's."""
-    config = (
-        Config.paper(given.network, given.data)
-        if given.paper
-        else Config.for_profile(profile, given.network, given.data)
-    )
-    config = with_settings(config, settings)
+    """The training that the arguments describe: reads, or makes, the data."""
+    config = config_of(given, profile, settings)
     samples = open_dataset(given.data, config, given.data_root, given.subjects)
     parts = split_by_subject(samples, PARTS, seed=given.seed)
     stream = SubVolumes(parts["train"], config, given.seed)
@@ -108,7 +111,7 @@ def _read(text: str, like: object, setting: str) -> object:
             return tuple(kind(one) for one in text.split(",") if one)
         return type(like)(text) if like is not None else float(text)
     except (ValueError, KeyError, TypeError):
-        kind = type(like).__name__ if like is not None else "float"
+        kind = KINDS.get(type(like), "number")
         raise ValueError(f"--set {setting}: {text!r} cannot be read, expected a {kind}") from None
 
 
@@ -170,4 +173,4 @@ def _joined(parts: list[Path]) -> Volume:
     return first.with_data(torch.cat([volume.data for volume in volumes]))
 
 
-__all__ = ["RECIPES", "add_arguments", "grid_of", "open_dataset", "predict", "training_of", "with_settings"]
+__all__ = ["add_arguments", "config_of", "grid_of", "open_dataset", "predict", "training_of", "with_settings"]

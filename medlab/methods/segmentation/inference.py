@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,7 +29,7 @@ class Segmented:
 
     labels: Tensor
     probabilities: Tensor
-    affine: object
+    affine: np.ndarray
     label_names: dict[int, str]
 
     def save(self, path: str | Path) -> Path:
@@ -37,7 +38,7 @@ class Segmented:
 
     def volumes_ml(self) -> dict[str, float]:
         """The volume of each class but the background, in ml, by name."""
-        voxel = float(abs(torch.linalg.det(torch.as_tensor(self.affine)[:3, :3]))) / 1000
+        voxel = abs(np.linalg.det(self.affine[:3, :3])) / 1000
         return {name: voxel * int((self.labels == value).sum()) for value, name in self.label_names.items() if value}
 
 
