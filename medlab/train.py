@@ -13,6 +13,7 @@ from medlab import profiles
 from medlab.methods.training import METHODS, Training, command_of
 from medlab.profiles import Profile
 from medlab.training import Fit, fit, save_weights
+from medlab.training.files import write_text
 
 HELP = """\
 Train a method, with everything that belongs to the run in one folder.
@@ -62,6 +63,7 @@ def run(training: Training, given: argparse.Namespace, profile: Profile) -> Fit:
         facts = {"profile": profile.name, "device": profile.device, "seed": given.seed, "directory": folder}
         for name, value in {**facts, **training.config}.items():
             print(f"{name:<22} {' '.join(map(str, value)) if isinstance(value, tuple) else value}", flush=True)
+        write_text(folder / "config.json", json.dumps(training.config, indent=2) + "\n")
     validation = None
     if training.validation is not None:
         validation = DataLoader(training.validation, batch_size=None, collate_fn=_as_it_is)
@@ -107,9 +109,7 @@ def _keep(found: Fit, training: Training, given: argparse.Namespace, profile: Pr
         "steps": found.steps,
         "metrics": {**metrics, **last},
     }
-    path = save_weights(training.method, found.directory / "weights.safetensors", card)
-    (found.directory / "config.json").write_text(json.dumps(card["config"], indent=2) + "\n", encoding="utf-8")
-    return path
+    return save_weights(training.method, found.directory / "weights.safetensors", card)
 
 
 def _as_it_is(sample: object) -> object:
