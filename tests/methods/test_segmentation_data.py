@@ -66,6 +66,16 @@ def test_every_subject_is_drawn_evenly_and_no_patch_is_empty():
     assert all(one["label"].any() for one in drawn)
 
 
+def test_a_share_is_drawn_anywhere():
+    sample = nested((20, 20, 20))
+    stream = SubVolumes([sample], changed(patch=(4, 4, 4), anywhere=0.5))
+    empty = sum(not stream.draw(index)["label"].any() for index in range(300))
+    positions = 17**3
+    tissue = torch.nn.functional.max_pool3d((sample.label > 0)[None].float(), 4, 1).sum()
+    expected = 150 * float(1 - tissue / positions)
+    assert abs(empty - expected) < 4 * expected**0.5
+
+
 def test_image_and_label_stay_together_under_augmentation():
     # Intensity follows the label, so after any transform of space each class keeps its own range.
     stream = SubVolumes([nested()], changed(augment=("flip",), patch=(12, 12, 12)))

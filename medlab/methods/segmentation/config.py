@@ -24,9 +24,11 @@ class Config:
     the sequences that go in, by name. labels: the values in label files, class by class, the background first;
     label_names: what they mean. spacing_mm: of the voxels that the network is trained on.
 
-    patch: voxels of a sub-volume; batch: how many a step; law, least: how they are drawn (`PatchSampler`). steps:
+    patch: voxels of a sub-volume; batch: how many a step; law, least: how they are drawn (`PatchSampler`);
+    anywhere: the share of them that is drawn from all positions, also where there is only air. steps:
     updates of the weights. augment: names of `AUGMENTATIONS`. absent: how a class is treated that a sub-volume does
-    not hold (`soft_dice_loss`). warm_up: steps in which the learning rate rises from 0.
+    not hold (`soft_dice_loss`). warm_up: steps in which the learning rate rises from 0. channels_last, compile: other
+    ways to the same numbers, up to rounding (`torch.compile` needs a compiler).
 
     overlap: share of a window that its neighbour covers too; flips: whether predictions are averaged over the mirror
     image. Raises ValueError, naming the field, for what is out of range.
@@ -43,6 +45,7 @@ class Config:
     batch: int = 1
     law: str = "uniform"
     least: float = 0.0
+    anywhere: float = 0.0
     augment: tuple[str, ...] = ()
 
     steps: int = 1000
@@ -58,6 +61,7 @@ class Config:
     absent: str = "ignore"
     precision: str = "32-true"
     channels_last: bool = False
+    compile: bool = False
 
     overlap: float = 0.5
     flips: bool = False
@@ -90,7 +94,7 @@ class Config:
             *((one, AUGMENTATIONS, "augment") for one in self.augment),
         ):
             one_of(value, choices, name)
-        for name, most in (("least", 1), ("learning_rate", 100), ("momentum", 1), ("weight_decay", 1)):
+        for name, most in (("least", 1), ("anywhere", 1), ("learning_rate", 100), ("momentum", 1), ("weight_decay", 1)):
             number(getattr(self, name), name, 0, most)
         for name in ("dice_weight", "cross_entropy_weight"):
             number(getattr(self, name), name, 0)
@@ -157,7 +161,7 @@ class Config:
                 spacing_mm=recipe.spacing_mm,
                 patch=(32, 32, 32) if dense else recipe.patch,
                 batch=8 if dense else 2,
-                least=0.1,
+                anywhere=0.1,
                 steps=10_000,
                 learning_rate=1e-2,
                 warm_up=200,
@@ -171,7 +175,7 @@ class Config:
                 base,
                 spacing_mm=recipe.cpu_spacing_mm,
                 patch=recipe.cpu_patch,
-                least=0.2,
+                anywhere=0.1,
                 steps=300,
                 learning_rate=1e-2,
                 warm_up=20,

@@ -50,7 +50,7 @@ def segment_volume(
     image: (C, X, Y, Z), the config's channels in their order, raw intensities. mask: (X, Y, Z) bool, the brain; where
     None, what is not 0. The scan is turned to RAS+, brought to the config's spacing where it differs, standardised, cut
     to the box of its content, and computed in windows of the config's patch that overlap and are blended; with `flips`
-    also mirrored, and averaged. Outside the content's box there is background. Nothing is read or written here.
+    also mirrored, and averaged. Outside the content there is background. Nothing is read or written here.
     Raises ValueError where the number of channels is another.
     """
     if image.shape[0] != len(config.channels):
@@ -72,6 +72,8 @@ def segment_volume(
     whole = torch.zeros((config.classes, *inside.shape), dtype=torch.float32, device=part.device)
     whole[0] = 1
     whole[(slice(None), *box)] = probabilities
+    # A window that is nearly all air has little to be normalised by, and a network little to go by.
+    whole[:, ~inside] = whole.new_tensor([1.0] + [0.0] * (config.classes - 1))[:, None]
     result = ready.with_data(whole)
     if not near:
         # What lies beyond the new grid by less than half a voxel is background, as everything outside.

@@ -35,6 +35,8 @@ class Segmentation(L.LightningModule):
             self.network = nn.build(config.network, len(config.channels), config.classes, **config.network_options)
         if config.channels_last:
             self.network.to(memory_format=torch.channels_last_3d)
+        if config.compile:
+            self.network.compile()  # in place: the names of the weights stay
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, ...]:
         """Logits (B, K, X, Y, Z) of images (B, C, X, Y, Z); with deep supervision, while training, several."""
