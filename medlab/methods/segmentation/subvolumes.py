@@ -25,9 +25,9 @@ class SubVolumes:
 
     Every subject is as likely as every other, and so is every position of a subject that is not empty (thesis, section
     6.1), the last along each axis included. The config's share `anywhere` comes from all positions: a deviation, for a
-    network that never saw air by itself finds tissue in it (the thesis says that empty sub-volumes make training
-    unstable; that is so where an absent class counts as an error). Image and label come from one cut and go through one draw of the
-    augmentation. samples: with labels. Samples are prepared once and kept in memory.
+    network that never saw air by itself finds tissue in it. (The thesis says that empty sub-volumes make training
+    unstable; so they do where an absent class counts as an error.) Image and label come from one cut and go through one
+    draw of the augmentation. samples: with labels. They are prepared once and kept in memory.
     Raises ValueError where a sample has no label, and as `prepare` and `PatchSampler` do.
     """
 
