@@ -12,6 +12,8 @@ from torch.nn import functional as F
 
 from medlab.nn.norms import InstanceNorm
 
+SLAB = 2**20
+
 
 class InstanceNormLeaky(nn.Module):
     """`InstanceNorm`, then a leaky ReLU: the same values and gradients, half the memory; of the input's shape."""
@@ -45,11 +47,9 @@ class _NormLeaky(torch.autograd.Function):
         y, *deviations = ctx.saved_tensors
         changes = torch.empty_like(y)  # in the layout of y, whichever the gradient comes in
         torch.ops.aten.leaky_relu_backward.grad_input(gradient, y, ctx.slope, True, grad_input=changes)
-        parts = []
         for part, change, inverse in zip(_instances(y), _instances(changes), deviations, strict=True):
-            z = F.leaky_relu(part, 1 / ctx.slope)
-            parts.append(_gradient(change, z, inverse))
-        return _together(parts, y), None, None
+            _through_normalisation(part, change, inverse, ctx.slope)
+        return changes, None, None
 
 
 def _normalised(x: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -59,14 +59,21 @@ def _normalised(x: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
     return torch.native_batch_norm(x, None, None, None, None, True, 0.0, epsilon)
 
 
-def _gradient(change: Tensor, z: Tensor, inverse: Tensor) -> Tensor:
-    """(change - mean(change) - z mean(change z)) / deviation, the gradient of a normalisation; overwrites `change`."""
-    none, one = torch.zeros_like(inverse), torch.ones_like(inverse)
-    sums = (None, None, none, one, True, 0.0, (False, True, True))
-    _, products, total = torch.ops.aten.native_batch_norm_backward(change, z, one, *sums)
-    count, shape = z[0, 0].numel(), (1, -1, *[1] * (z.ndim - 2))
-    factors = [(factor * inverse).to(z.dtype).view(shape) for factor in (one, -products / count, -total / count)]
-    return change.mul_(factors[0]).addcmul_(z, factors[1]).add_(factors[2])
+def _through_normalisation(y: Tensor, change: Tensor, inverse: Tensor, slope: float) -> None:
+    """change becomes (change - mean(change) - z mean(change z)) / deviation, slab by slab, so that z is never whole."""
+    shape, count, wide = (1, -1, *[1] * (y.ndim - 2)), y[0, 0].numel(), inverse.dtype
+    axes = [0, *range(2, y.ndim)]
+    slabs = list(zip(_slabs(change), _slabs(y), strict=True))
+    total = sum(one.sum(axes, dtype=wide) for one, _ in slabs)
+    products = sum((one * F.leaky_relu(part, 1 / slope)).sum(axes, dtype=wide) for one, part in slabs)
+    scale, along, shift = ((one * inverse).to(y.dtype).view(shape) for one in (1.0, -products / count, -total / count))
+    for one, part in slabs:
+        one.mul_(scale).addcmul_(F.leaky_relu(part, 1 / slope), along).add_(shift)
+
+
+def _slabs(x: Tensor) -> tuple[Tensor, ...]:
+    """Slices along the first axis of space, of about a million values."""
+    return x.split(max(1, x.shape[2] * SLAB // x.numel()), 2)
 
 
 def _instances(x: Tensor) -> tuple[Tensor, ...]:
