@@ -135,14 +135,24 @@ class _Book(_NoReading):
                 block.part = part
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        if func is torch.ops.aten.add.Tensor and any(args[0] is parameter.grad for parameter in self._parameters):
-            # Autograd adds to a gradient in place, except where tensors are hollow: as it would be.
+        if func is torch.ops.aten.add.Tensor and self._adds_gradients(*args[:2]):
             func = torch.ops.aten.add_.Tensor
         made = _asked_for(super().__torch_dispatch__(func, types, args, kwargs), func, args, kwargs or {})
         for leaf in tree_leaves(made):
             if isinstance(leaf, Tensor):
                 self._note(leaf, self._layers[-1] if self._layers else self._behind)
         return made
+
+    def _adds_gradients(self, one: Tensor, other: object) -> bool:
+        """Autograd adds gradients that meet in place, except where tensors are hollow: here as it would be."""
+        if self._phase != "backward" or self._layers or not isinstance(other, Tensor) or one.shape != other.shape:
+            return False
+        if any(one is parameter.grad for parameter in self._parameters):
+            return True
+        storage = one.untyped_storage()
+        _, block = self._alive.get(id(storage), (None, None))
+        whole = storage.nbytes() == one.numel() * one.element_size()
+        return whole and block is not None and block.phase == "backward"
 
     def _note(self, tensor: Tensor, layer: str | None) -> None:
         storage = tensor.untyped_storage()
