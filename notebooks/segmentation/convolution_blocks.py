@@ -152,12 +152,12 @@ NETWORKS = {
     "dilated 1, 2, 4, 8, 16": [(1, 2**k) for k in range(5)],
     "down twice, up twice": [(2, 1), (2, 1), (1, 1), "up", (1, 1), "up", (1, 1)],
 }
-figure, axes = plt.subplots(2, 2, figsize=(5.6, 7.2))
+figure, axes = plt.subplots(2, 2, figsize=(4.8, 6.8))
 draw(axes[0, 0], FLAIR, "FLAIR", GREY)
 axes[0, 0].plot([len(FLAIR) - VOXEL[0] - 0.5], [VOXEL[1] + 0.5], "+", color=style.ORANGE, markersize=11, markeredgewidth=2)  # fmt: skip
 for ax, (name, layers) in zip(axes.flat[1:], NETWORKS.items(), strict=True):
     seen = measured_receptive_field(seeded(lambda n=layers: stack(*n)), 1, (96, 96), seed=seed)
-    glow(ax, seen.map, f"{name}: {seen.extent[0]} × {seen.extent[1]}")
+    glow(ax, seen.map, f"{name}:\n{seen.extent[0]} × {seen.extent[1]}")
     run.record(f"conv_first_{name.split()[0]}", seen.extent[0], low=5, high=96, digits=0)
 scale = plt.cm.ScalarMappable(plt.Normalize(0, 1), "plasma")
 bar = figure.colorbar(scale, ax=axes, location="bottom", shrink=0.7, aspect=30)
@@ -327,7 +327,7 @@ torch.testing.assert_close(W @ image.flatten(), by_hand.flatten())  # (conv-matr
 
 # %% tags=["hide-input"]
 run.record("conv_filled", filled, low=81, high=81, digits=0)
-figure, ax = plt.subplots(figsize=(5.6, 2.9))
+figure, ax = plt.subplots(figsize=(5.0, 2.7))
 drawn = ax.imshow(np.where(pattern > 0, pattern, np.nan), cmap="viridis", vmin=1, vmax=9)
 drawn.set_gid("voxels-matrix")
 for row, column in pattern.nonzero().tolist():
@@ -361,10 +361,10 @@ print(f"Dice of a neuron with two weights: {float(dice(bright > 0, label)):.2f}"
 
 # %% tags=["hide-input"]
 run.record("conv_one_dice", dice(bright > 0, label), low=0.6, high=1, digits=2)
-figure, axes = plt.subplots(1, 3, figsize=(5.8, 3.0))
+figure, axes = plt.subplots(1, 3, figsize=(5.4, 2.8))
 draw(axes[0], FLAIR, "FLAIR", GREY)
 draw(axes[1], T2, "T2", (-1.5, 4))
-draw(axes[2], bright, "1 × 1 and rectifier", (0, 3), "viridis")
+draw(axes[2], bright, "what is left", (0, 3), "magma")
 show(
     figure,
     caption="Two channels of a synthetic scan, and what one kernel of a single voxel makes of them: 1 · FLAIR + ½ · T2 − 2, and no less than 0.",
@@ -427,7 +427,7 @@ print(f"2D keeps {largest.numel() / blocks.numel():.0%}, 3D {F.max_pool3d(torch.
 zoom = T1[8:80, 48:120]
 coarse, places = F.max_pool2d(zoom[None], 4, return_indices=True)
 kept = torch.full_like(zoom, -4.0).flatten().scatter(0, places.flatten(), coarse.flatten())
-figure, axes = plt.subplots(2, 2, figsize=(5.6, 6.2))
+figure, axes = plt.subplots(2, 2, figsize=(4.8, 5.6))
 draw(axes[0, 0], zoom, "T1", (-4, 2), smooth=False)
 draw(axes[0, 1], coarse[0], "largest of 4 × 4", (-4, 2), mm=4, smooth=False)
 draw(axes[1, 0], F.avg_pool2d(zoom[None], 4)[0], "mean of 4 × 4", (-4, 2), mm=4, smooth=False)
@@ -506,7 +506,7 @@ for name, layers in FOUR.items():
     field = receptive_field([(3, *layer) for layer in layers])
     seen = measured_receptive_field(seeded(lambda n=layers: stack(*n)), 1, (80, 80), seed=seed)
     assert seen.extent == (field.size, field.size)
-    print(f"{name}: {field.size} voxels, {field.jump} from one output to the next")
+    print(f"{name}: {field.size}, outputs {field.jump} apart")
 
 
 # %% tags=["hide-input"]
@@ -568,7 +568,7 @@ for n in DEPTHS:  # (conv-effective), left
     np.testing.assert_allclose(equal[n], np.sqrt(n * 8 / 12))
 middle = [mean_interval(spread[n]) for n in DEPTHS]
 line = np.linspace(1, DEPTHS[-1], 100)
-figure, ax = plt.subplots(figsize=(5.6, 3.6))
+figure, ax = plt.subplots(figsize=(4.8, 3.5))
 ax.plot(line, line, color=style.MUTED, label="half of the receptive field")
 ax.plot(line, np.sqrt(line * 16 / 12), ":", color=style.ORANGE, label="√2 σ of equal weights")
 ax.errorbar(DEPTHS, [one.mean for one in middle], yerr=[one.half for one in middle], fmt="o", color=style.ORANGE, capsize=3, label="measured, random weights")  # fmt: skip
@@ -608,7 +608,7 @@ renewed = 0.9 * 0 + 0.1 * 5, 0.9 * 1 + 0.1 * 32 / 7  # the unbiased variance: ov
 torch.testing.assert_close(norm.running_mean[0].item(), renewed[0])
 torch.testing.assert_close(norm.running_var[0].item(), renewed[1])
 first = norm.eval()(batch)[0, 0, 0, 0].item()
-print(f"the 2 becomes {expected[0, 0, 0, 0]:.2f} in training, {first:.2f} in use after a step")
+print(f"the 2 becomes {expected[0, 0, 0, 0]:.2f} in training, {first:.2f} in use")
 
 # %% [markdown]
 # In training your patch is normalised with its neighbours in the batch. Change them, and its answer changes.
@@ -638,7 +638,7 @@ def gap(size, number, draws=40):
 
 gaps = {size: [gap(size, k) for k in range(SEEDS)] for size in BATCHES}
 middle = [mean_interval(gaps[size]) for size in BATCHES]
-figure, ax = plt.subplots(figsize=(5.4, 3.3))
+figure, ax = plt.subplots(figsize=(4.8, 3.3))
 ax.errorbar(BATCHES, [one.mean for one in middle], yerr=[one.half for one in middle], fmt="o-", capsize=3, color=style.BLUE)  # fmt: skip
 ax.plot(BATCHES, middle[0].mean / np.sqrt(BATCHES), ":", color=style.MUTED, label="one over the square root")  # fmt: skip
 ax.set(xscale="log", yscale="log", xlabel="patches in the batch", ylabel="difference (standard deviations)")  # fmt: skip
@@ -669,7 +669,7 @@ run.record("conv_gap_ratio", ratio.mean, low=3, high=6, digits=1)
 for kind in ("batch", "instance", "group"):
     layer = normalisation(kind, 1).train()
     change = float((layer(batch[:1]) - layer(batch)[:1]).detach().abs().max())
-    print(f"{kind:8s} changes by {change:.2f} when a neighbour comes in")
+    print(f"{kind:8s} changes by {change:.2f}")
     assert (change > 0.1) == (kind == "batch")
 
 # %% [markdown]
@@ -727,17 +727,17 @@ KINDS = {"default start": (style.PINK, "-"), "He's start": (style.BLUE, "-"), "r
 sizes = {kind: np.array([gradients(kind, 100 * k) for k in range(SEEDS)]) for kind in KINDS}
 mean_size = {kind: np.exp(np.log(found).mean(0)) for kind, found in sizes.items()}
 layers = np.arange(1, 31)
-figure, ax = plt.subplots(figsize=(5.6, 4.0))
+figure, ax = plt.subplots(figsize=(4.8, 4.2))
 for kind, (colour, dashes) in KINDS.items():
     ax.fill_between(layers, sizes[kind].min(0), sizes[kind].max(0), color=colour, alpha=0.2, linewidth=0)  # fmt: skip
     ax.plot(layers, mean_size[kind], dashes, color=colour, label=kind)
-ax.plot(layers, 6.0 ** ((layers - 30) / 2), ":", color=style.INK, linewidth=1.2, label="pencil: 1/6 and 7/6 a layer, squared")  # fmt: skip
+ax.plot(layers, 6.0 ** ((layers - 30) / 2), ":", color=style.INK, linewidth=1.2, label="pencil")  # fmt: skip
 ax.plot(layers, (7 / 6) ** ((30 - layers) / 2), ":", color=style.INK, linewidth=1.2)
 ax.set(yscale="log", xlabel="layer", ylabel="gradient, relative to the last", ylim=(1e-14, 1e3))
 ax.legend(loc="lower right")
 show(
     figure,
-    caption=f"How large the gradient is that arrives at each of thirty convolutions, before any training ({SEEDS} seeds: geometric mean, least and largest).",
+    caption=f"How large the gradient is that arrives at each of thirty convolutions, before any training ({SEEDS} seeds: geometric mean, least and largest). Dotted: its square times 1/6, or 7/6, a layer.",
     alt="A straight line that falls by twelve orders of magnitude from layer 30 to layer 1, and four that stay within a factor of a hundred",
 )
 run.record("conv_vanish", mean_size["default start"][0], low=1e-14, high=1e-9, digits=0, scientific=True)  # fmt: skip
@@ -850,7 +850,7 @@ def trained(way, number):
     return [*found, float(loss.detach().sqrt())]
 
 
-figure, axes = plt.subplots(2, 2, figsize=(5.6, 6.2))
+figure, axes = plt.subplots(2, 2, figsize=(4.8, 5.6))
 for ax, way in zip(axes.flat, WAYS, strict=False):
     with torch.no_grad():
         out = upsampler(way, 1)(halved)[0, 0]
@@ -943,7 +943,7 @@ run.record("conv_before", before, low=0.1, high=1.2, digits=2)
 run.record("conv_after", after, low=0.1, high=30, digits=2)
 with torch.no_grad():
     spoilt = network(halved)
-figure, axes = plt.subplots(2, 2, figsize=(5.6, 6.2))
+figure, axes = plt.subplots(2, 2, figsize=(4.8, 5.6))
 draw(axes[0, 0], target[0, 0], "truth", GREY)
 draw(axes[0, 1], answers[0][0, 0], "first answer", GREY)
 draw(axes[1, 0], (answers[1] - answers[0])[0, 0], "second minus first", (-1.5, 1.5), "PuOr_r")
