@@ -340,7 +340,7 @@ show(
 )
 
 # %% [markdown]
-# {glue:text}`conv_filled` entries of 225, and nine numbers. Two assumptions are built in: what matters is near (zeros), and what is worth finding is worth finding everywhere (equal rows). The second has a name: if the image moves, the feature map moves with it. Images of brains meet both assumptions halfway. Tissue is local; but a brain has a left and a front, and a convolution alone does not know where it is.
+# {glue:text}`conv_filled` entries of 225, and nine numbers. Two assumptions are built in: what matters is near (zeros), and what is worth finding is worth finding everywhere (equal rows). The second is called *equivariance*: if the image moves, the feature map moves with it. Images of brains meet both assumptions halfway. Tissue is local; but a brain has a left and a front, and a convolution alone does not know where it is.
 #
 # ### Channels, and kernels of one voxel
 #
@@ -398,7 +398,7 @@ table(
 run.record("conv_five_ratio", ratio, low=2.2, high=2.4, digits=1)
 
 # %% [markdown]
-# $5^3 = 125$ against $2 \cdot 3^3 = 54$, a factor of {glue:text}`conv_five_ratio`, and the two layers have a rectifier in between besides. That is why you will hardly meet a kernel above 3 in this book. The cube of everything also means: halve the edge of a voxel, and eight times as many multiplications and eight times as much memory are due.
+# $5^3 = 125$ against $2 \cdot 3^3 = 54$, a factor of {glue:text}`conv_five_ratio`, and the two layers have a rectifier in between besides. That is why most networks in this book keep to kernels of 3 (the V-Net, with 5, pays for it). The cube of everything also means: halve the edge of a voxel, and eight times as many multiplications and eight times as much memory are due.
 #
 # ## Down and up again
 #
@@ -657,7 +657,7 @@ run.record("conv_gap_16", middle[4].mean, low=0.05, high=0.25, digits=2)
 run.record("conv_gap_ratio", ratio.mean, low=3, high=6, digits=1)
 
 # %% [markdown]
-# From {glue:text}`conv_gap_1` standard deviations to {glue:text}`conv_gap_16`, a factor of {glue:text}`conv_gap_ratio`: about the square root of 16, as for any mean of independent things. In 2D, with batches of 32, it is a mild noise that even helps. In 3D, memory often allows one or two patches, and then a network is trained on one function and used as another. Hence the relatives, which never look at the neighbours and are the same in training and use:
+# From {glue:text}`conv_gap_1` standard deviations to {glue:text}`conv_gap_16`, a factor of {glue:text}`conv_gap_ratio`: about the square root of 16, as for any mean of independent things. In 2D, with batches of 32, it is a mild noise, which its authors count among its benefits. In 3D, memory often allows one or two patches, and then a network is trained on one function and used as another. Hence the relatives, which never look at the neighbours and are the same in training and use:
 #
 # | layer | mean and variance over | depends on the batch |
 # | --- | --- | --- |
@@ -751,7 +751,7 @@ for key, value in (("low", sizes["He's start"][:, 0].min()), ("high", sizes["He'
 # %% [markdown]
 # {glue:text}`conv_vanish`: with steps of one size for all, the first layers would never learn. The squared gradient shrinks by {glue:text}`conv_factor` a layer, where the pencil says $\frac16 = 0.17$. He's start keeps the size roughly, but seeds differ: {glue:text}`conv_he_low` to {glue:text}`conv_he_high` at the first layer.
 #
-# The residual network *gains*: adding $\frac16$ to 1 makes $\sqrt{7/6} = 1.080$ a layer, here {glue:text}`conv_residual_factor`, and {glue:text}`conv_first_residual` after thirty. "The gradient is simply one", as one reads, is nearly true of a layer and not of a network. The order of $f$ counts as well {cite}`he2016identity`. Our $f$ is a rectifier, then a convolution. The other way round every layer adds something positive, units that are on have mostly positive weights, gradients through them add up, and the pencil, which takes them for independent, is wrong: {glue:text}`conv_first_last` instead of {glue:text}`conv_first_residual`.
+# The residual network *gains*: adding $\frac16$ to 1 makes $\sqrt{7/6} = 1.080$ a layer, here {glue:text}`conv_residual_factor`, and {glue:text}`conv_first_residual` after thirty. "The gradient is simply one", as one reads, is nearly true of a layer and not of a network. The order of $f$ counts as well {cite}`he2016identity`. Our $f$ is a rectifier, then a convolution. The other way round the pencil is wrong: {glue:text}`conv_first_last` instead of {glue:text}`conv_first_residual`. Our explanation: every layer then adds something positive, so the units that are on are those with mostly positive weights, and gradients through them add up, while the pencil takes them for independent.
 #
 # Dense connections are paid in channels. With $C_0$ at first and a growth of $g$ a layer, layer $l$ gets
 #
@@ -879,7 +879,7 @@ for key, found in board.items():
 # %% [markdown]
 # Kernel 4 is no better than kernel 3: {glue:text}`conv_board_four` standard deviations of pure checkerboard against {glue:text}`conv_board_stamped`. Even *overlap* is not even *weight*. Each of the four positions in a block is made by weights of its own, and as long as these are random, so are their sums. The rule of the divisible kernel is about how many stamps there are, not about what they say.
 #
-# What helps at once is to make the four positions equal: by a start with equal weights {cite}`aitken2017` ({glue:text}`conv_board_same`), or by resizing first and convolving then {cite}`odena2016` ({glue:text}`conv_board_resized`). And training helps: the truth has no checkerboard, so a loss on every voxel removes it. After ten steps there are {glue:text}`conv_ten_stamped` left with the first kernel and {glue:text}`conv_ten_resized` with resizing, and at the end the errors are alike ({glue:text}`conv_rms_stamped` and {glue:text}`conv_rms_resized`). So for segmentation, which has a loss on every voxel, the choice hardly matters once training is over, and our U-Nets use kernel 2 or resizing. It matters where no voxel has a truth of its own, in networks that invent images.
+# What helps at once is to make the four positions equal: by a start with equal weights {cite}`aitken2017` ({glue:text}`conv_board_same`), or by resizing first and convolving then {cite}`odena2016` ({glue:text}`conv_board_resized`). And training helps: the truth has no checkerboard, so a loss on every voxel removes it. After ten steps {glue:text}`conv_ten_stamped` of it are left in the first row and {glue:text}`conv_ten_resized` in the last, and at the end the errors are alike ({glue:text}`conv_rms_stamped` and {glue:text}`conv_rms_resized`). Segmentation has a loss on every voxel as well, so we expect the choice to matter little once training is over; our U-Nets use kernel 2 or resizing. It may matter where no voxel has a truth of its own, in networks that invent images.
 
 # %% tags=["hide-input"]
 table(
