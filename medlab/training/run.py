@@ -96,6 +96,8 @@ def fit(
     """
     if not isinstance(train, TrainingBatches):
         raise ValueError(f"train is a {type(train).__name__}, expected what medlab.training.training_batches gives")
+    if isinstance(validation, list | tuple):
+        raise ValueError("validation is a list, which Lightning takes for several loaders, expected one loader")
     profile = profile if isinstance(profile, Profile) else choose(profile)
     directory = Path(directory)
     accumulate = whole(options.get("accumulate", 1), "accumulate")

@@ -160,6 +160,12 @@ def test_a_plain_loader_is_refused_as_training_data(tmp_path):
         fit(Tiny(), held_out(), directory=tmp_path, steps=2, profile="cpu")
 
 
+def test_a_list_is_refused_as_validation_data(tmp_path):
+    batches = list(held_out())
+    with pytest.raises(ValueError, match="validation is a list, which Lightning takes for several loaders"):
+        fit(Tiny(), training_batches(draw, 2), batches, directory=tmp_path, steps=2, profile="cpu")
+
+
 def test_the_trainer_stands_alone(tmp_path):
     trainer = make_trainer(choose("cpu"), tmp_path, steps=3, checkpoint_every=1, keep=2)
     with quiet_lightning():
