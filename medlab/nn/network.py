@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -75,7 +76,7 @@ def initialise(network: nn.Module, slope: float = 0.01, heads: tuple[nn.Module, 
             continue
         taps = module.weight[0, 0].numel()
         if module.transposed:
-            fan = module.in_channels // module.groups * taps / torch.tensor(module.stride).prod().item()
+            fan = module.in_channels // module.groups * taps / prod(module.stride)
         else:
             fan = module.in_channels // module.groups * taps
         gain = 1.0 if module in heads else 2 / (1 + slope**2)

@@ -244,3 +244,11 @@ def test_compiled_it_gives_the_same_answer():
             expected = found
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("name", nn.NETWORKS)
+def test_shapes_are_known_without_memory(name):
+    with torch.device("meta"):
+        network = nn.build(name, 2, 4)
+        logits = network(torch.zeros(1, 2, *(32, 32, 32)[: network.axes]))
+    assert logits.shape == (1, 4, *(32, 32, 32)[: network.axes]) and logits.device.type == "meta"
