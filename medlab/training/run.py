@@ -128,8 +128,8 @@ def _run(trainer: L.Trainer, method: L.LightningModule, loader: DataLoader, vali
     handler = signal.getsignal(signal.SIGINT)
     try:
         trainer.fit(method, loader, validation, ckpt_path=path)
-    except SystemExit:
-        if trainer.interrupted:
+    except SystemExit as error:
+        if isinstance(error.__context__, KeyboardInterrupt):  # SIGTERM comes as an exit, too, and stays one
             raise KeyboardInterrupt from None
         raise
     finally:

@@ -4,11 +4,13 @@ import io
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import warnings
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 
@@ -158,6 +160,21 @@ def test_options_that_cannot_be_meant_are_refused(tmp_path, options, sentence):
 def test_a_plain_loader_is_refused_as_training_data(tmp_path):
     with pytest.raises(ValueError, match="train is a DataLoader, expected what"):
         fit(Tiny(), held_out(), directory=tmp_path, steps=2, profile="cpu")
+
+
+@pytest.mark.parametrize(("number", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_arrives_as_what_it_is_and_the_next_one_too(tmp_path, number, error):
+    class Signals(L.Callback):
+        def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+            if batch_idx == 9:
+                os.kill(os.getpid(), number)
+
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    with pytest.raises(error):
+        trained(tmp_path, callbacks=(Signals(),))
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    _, resumed = trained(tmp_path)
+    assert resumed.resumed_from == 8
 
 
 def test_a_list_is_refused_as_validation_data(tmp_path):
