@@ -180,7 +180,7 @@ show(
 #
 # We take the {term}`rectifier` $\varphi(a) = \max(0, a)$. By hand, with three inputs and two neurons:
 #
-# $$ \begin{pmatrix} 1 & 2 & -1 \\ 0 & 1 & -2 \end{pmatrix} \begin{pmatrix} 2 \\ 1 \\ 3 \end{pmatrix} + \begin{pmatrix} 1 \\ -1 \end{pmatrix} = \begin{pmatrix} 2 \\ -6 \end{pmatrix}, \qquad \varphi: \begin{pmatrix} 2 \\ 0 \end{pmatrix}. $$
+# $$ \small \begin{pmatrix} 1 & 2 & -1 \\ 0 & 1 & -2 \end{pmatrix} \begin{pmatrix} 2 \\ 1 \\ 3 \end{pmatrix} + \begin{pmatrix} 1 \\ -1 \end{pmatrix} = \begin{pmatrix} 2 \\ -6 \end{pmatrix} \xrightarrow{\varphi} \begin{pmatrix} 2 \\ 0 \end{pmatrix} $$
 
 # %%
 W, b = torch.tensor([[1.0, 2.0, -1.0], [0.0, 1.0, -2.0]]), torch.tensor([1.0, -1.0])
@@ -202,7 +202,7 @@ run.record("conv_dense_memory", 4.0 * 128**6 / 2**40, low=15, high=17, digits=0,
 #
 # In mathematics this is the *cross-correlation*. A {term}`convolution` has $x_{\mathbf{i} - \mathbf{u}}$ and so turns the kernel round first. Networks call the former by the name of the latter; as the weights are learned, nothing is lost (thesis on the zoo, section 2.4 {cite}`zoothesis`). By hand, right minus left in each window of three rows:
 #
-# $$ \begin{pmatrix} 0 & 0 & 1 & 2 & 2 \\ 0 & 0 & 1 & 2 & 2 \\ 0 & 0 & 1 & 2 & 2 \\ 0 & 0 & 0 & 0 & 0 \\ 0 & 0 & 0 & 0 & 0 \end{pmatrix} \star \begin{pmatrix} -1 & 0 & 1 \\ -1 & 0 & 1 \\ -1 & 0 & 1 \end{pmatrix} = \begin{pmatrix} 3 & 6 & 3 \\ 2 & 4 & 2 \\ 1 & 2 & 1 \end{pmatrix} $$
+# $$ \small \begin{pmatrix} 0 & 0 & 1 & 2 & 2 \\ 0 & 0 & 1 & 2 & 2 \\ 0 & 0 & 1 & 2 & 2 \\ 0 & 0 & 0 & 0 & 0 \\ 0 & 0 & 0 & 0 & 0 \end{pmatrix} \star \begin{pmatrix} -1 & 0 & 1 \\ -1 & 0 & 1 \\ -1 & 0 & 1 \end{pmatrix} = \begin{pmatrix} 3 & 6 & 3 \\ 2 & 4 & 2 \\ 1 & 2 & 1 \end{pmatrix} $$
 
 # %%
 image = torch.tensor([[0.0, 0, 1, 2, 2]] * 3 + [[0.0] * 5] * 2)
@@ -234,9 +234,9 @@ print(correlate(image, kernel.flip(0, 1)).int().tolist())
 # %% tags=["hide-input"]
 KERNELS = {
     "mean": torch.full((3, 3), 1 / 9),
-    "front - back": torch.tensor([[-1.0, 0.0, 1.0]] * 3) / 3,
+    "front": torch.tensor([[-1.0, 0.0, 1.0]] * 3) / 3,
     "spot": torch.tensor([[-1.0, -1, -1], [-1, 8, -1], [-1, -1, -1]]) / 8,
-    "right - left": torch.tensor([[-1.0] * 3, [0.0] * 3, [1.0] * 3]) / 3,
+    "right": torch.tensor([[-1.0] * 3, [0.0] * 3, [1.0] * 3]) / 3,
 }
 CROP = F.avg_pool2d(FLAIR[None], 2)[0, 15:43, 36:64]  # 28 × 28 voxels of 2 mm
 ROW = 14
@@ -273,10 +273,10 @@ def draw_window(kernel, place):
 
 explore(
     draw_window,
-    caption="A window of 3 × 3 voxels (green) moves over a synthetic FLAIR image, is multiplied by the kernel voxel by voxel, and added up; the sum is one voxel of the response (orange above 0, purple below). Drag it over the rim of the tumour and into the ventricle: where do the three kernels other than the mean answer, and with which sign? (Right is on your left.)",
+    caption="A window of 3 × 3 voxels (green) moves over a synthetic FLAIR image, is multiplied by the kernel voxel by voxel, and added up; the sum is one voxel of the response (orange above 0, purple below). Drag it over the rim of the tumour and into the ventricle: where do the three kernels other than the mean answer, and with which sign? (<em>right</em> is right minus left, so its positive weights are on your left; <em>front</em> is front minus back.)",
     alt=lambda kernel, place: f"A small FLAIR image with a green window at place {place}, the response of the kernel {kernel}, and below them window, kernel and their products, which add up to {float(correlate(CROP, KERNELS[kernel])[25 - place, ROW - 1]):.2f}",
     labels={"kernel": "kernel", "place": "place of the window"},
-    start={"kernel": "right - left", "place": 9},
+    start={"kernel": "right", "place": 9},
     kernel=list(KERNELS),
     place=list(range(0, 26, 3)),
 )  # fmt: skip
@@ -346,7 +346,7 @@ show(
 #
 # Scans have several sequences, layers have several feature maps: {term}`channels <channel>`. Each output channel $c$ has a kernel for every input channel $c'$, and adds up:
 #
-# $$ y_c = b_c + \sum_{c'} w_{c c'} \star x_{c'}, \qquad \text{weights: } C' \, (C k^D + 1) $$ (conv-channels)
+# $$ \begin{gathered} y_c = b_c + \sum_{c'} w_{c c'} \star x_{c'}, \\ \text{weights: } C' \, (C k^D + 1) \end{gathered} $$ (conv-channels)
 #
 # for $C$ channels in, $C'$ out and kernels $k$ wide in $D$ dimensions. Even $k = 1$ makes sense now {cite}`lin2014`: at each voxel it mixes the channels, a linear layer for every voxel on its own. By hand: FLAIR 2 and T2 3 at a voxel, weights 1 and $\frac12$, bias $-2$, give $2 + 1.5 - 2 = 1.5$. Fluid is bright in T2 and dark in FLAIR; a tumour with its oedema is bright in both.
 
@@ -390,6 +390,9 @@ def weights(*kernels, axes=3, channels=32):
 
 
 ratio = weights(5) / weights(3, 3)
+print(f"{weights(3, 3):,} and {weights(5):,}, {ratio:.1f} times as many")
+
+# %% tags=["hide-input"]
 table(
     ["kernels", "weights in 2D", "weights in 3D", "multiplications in 3D (128³)"],
     [["then ".join(f"{k} " for k in ks), f"{weights(*ks, axes=2):,}", f"{weights(*ks):,}", f"{sum(32**2 * k**3 * 128**3 for k in ks) / 1e9:,.0f} · 10⁹"] for ks in ((1,), (3,), (3, 3), (5,), (3, 3, 3), (7,))],
@@ -406,11 +409,11 @@ run.record("conv_five_ratio", ratio, low=2.2, high=2.4, digits=1)
 #
 # {term}`Pooling <pooling>` makes one value of each block, its largest or its mean:
 #
-# $$ y_\mathbf{i} = \max_{\mathbf{u} \in \text{block}} x_{s\mathbf{i} + \mathbf{u}} \qquad \text{or} \qquad y_\mathbf{i} = \frac{1}{k^D} \sum_{\mathbf{u} \in \text{block}} x_{s\mathbf{i} + \mathbf{u}}. $$ (conv-pool)
+# $$ \begin{aligned} y_\mathbf{i} &= \max_{\mathbf{u} \in \text{block}} x_{s\mathbf{i} + \mathbf{u}} \quad \text{or} \\ y_\mathbf{i} &= \frac{1}{k^D} \sum_{\mathbf{u} \in \text{block}} x_{s\mathbf{i} + \mathbf{u}}. \end{aligned} $$ (conv-pool)
 #
 # The maximum can be partly undone if one keeps the places: *unpooling* puts each value back where it was, and zeros elsewhere {cite}`zeiler2014`. By hand, with blocks of $2 \times 2$:
 #
-# $$ \begin{pmatrix} 1 & 3 & 2 & 0 \\ 4 & 2 & 1 & 1 \\ 0 & 1 & 5 & 6 \\ 3 & 2 & 7 & 8 \end{pmatrix} \xrightarrow{\max} \begin{pmatrix} 4 & 2 \\ 3 & 8 \end{pmatrix} \xrightarrow{\text{unpool}} \begin{pmatrix} 0 & 0 & 2 & 0 \\ 4 & 0 & 0 & 0 \\ 0 & 0 & 0 & 0 \\ 3 & 0 & 0 & 8 \end{pmatrix}, \qquad \xrightarrow{\text{mean}} \begin{pmatrix} 2.5 & 1 \\ 1.5 & 6.5 \end{pmatrix} $$
+# $$ \begin{aligned} \begin{pmatrix} 1 & 3 & 2 & 0 \\ 4 & 2 & 1 & 1 \\ 0 & 1 & 5 & 6 \\ 3 & 2 & 7 & 8 \end{pmatrix} &\xrightarrow{\max} \begin{pmatrix} 4 & 2 \\ 3 & 8 \end{pmatrix} \\ &\xrightarrow{\text{unpool}} \begin{pmatrix} 0 & 0 & 2 & 0 \\ 4 & 0 & 0 & 0 \\ 0 & 0 & 0 & 0 \\ 3 & 0 & 0 & 8 \end{pmatrix}, \\ \text{the same} &\xrightarrow{\text{mean}} \begin{pmatrix} 2.5 & 1 \\ 1.5 & 6.5 \end{pmatrix} \end{aligned} $$
 
 # %%
 blocks = torch.tensor([[1.0, 3, 2, 0], [4, 2, 1, 1], [0, 1, 5, 6], [3, 2, 7, 8]])[None, None]
@@ -489,7 +492,7 @@ torch.testing.assert_close(dilated.flatten(), torch.tensor([4.0]))  # (conv-dila
 #
 # The {term}`receptive field` of a voxel of the output is everything in the input that can move it. Along one axis, layer by layer from the input {cite}`araujo2019`: a kernel adds $d\,(k - 1)$ steps to the field $r$, and a stride makes the steps $j$ of all later layers longer,
 #
-# $$ r_l = r_{l-1} + d_l\,(k_l - 1)\, j_{l-1}, \qquad j_l = s_l\, j_{l-1}, \qquad r_0 = j_0 = 1. $$ (conv-field)
+# $$ \begin{aligned} r_l &= r_{l-1} + d_l\,(k_l - 1)\, j_{l-1}, \\ j_l &= s_l\, j_{l-1}, \qquad r_0 = j_0 = 1. \end{aligned} $$ (conv-field)
 #
 # By hand, kernel 3 twice, a pooling of 2, kernel 3: fields 3, 5, then $5 + 1 = 6$, then $6 + 2 \cdot 2 = 10$.
 #
@@ -556,7 +559,7 @@ for name, layers in FOUR.items():
 #
 # The bars fall off towards the edge, since few paths lead there. With equal weights they are $n$ boxes convolved with one another, and by the central limit theorem a bell of variance $n (k^2 - 1)/12$ {cite}`luo2016`. With random weights that holds for the *squares* of the gradient, so its size has twice the variance:
 #
-# $$ \sigma_\text{equal} = \sqrt{\frac{n\,(k^2 - 1)}{12}}, \qquad \sigma_\text{random} \approx \sqrt{2}\; \sigma_\text{equal}. $$ (conv-effective)
+# $$ \begin{aligned} \sigma_\text{equal} &= \sqrt{\frac{n\,(k^2 - 1)}{12}}, \\ \sigma_\text{random} &\approx \sqrt{2}\; \sigma_\text{equal}. \end{aligned} $$ (conv-effective)
 #
 # **Predict.** From 4 layers to 16, the field of kernel 3 grows from 9 to 33 voxels, nearly fourfold. What does the width do that is really used?
 
@@ -679,7 +682,7 @@ for kind in ("batch", "instance", "group"):
 #
 # {term}`Dropout` {cite}`srivastava2014` sets each value to 0 with probability $p$, in training, so that no value can rely on another being there. What is left is made larger, so that the mean stays:
 #
-# $$ y = \frac{m}{1 - p}\, x, \quad m \in \{0, 1\}, \qquad \mathrm{E}[y] = x, \quad \mathrm{Var}[y] = \frac{p}{1 - p}\, x^2. $$ (conv-dropout)
+# $$ \begin{gathered} y = \frac{m}{1 - p}\, x, \quad m \in \{0, 1\}, \\ \mathrm{E}[y] = x, \quad \mathrm{Var}[y] = \frac{p}{1 - p}\, x^2. \end{gathered} $$ (conv-dropout)
 #
 # By hand: $1, 2, 3, 4$ with $p = \frac12$, and the mask $1, 0, 0, 1$ gives $2, 0, 0, 8$. (The authors scaled at test time instead; today everybody scales in training, so that nothing is left to do in use.)
 
@@ -699,7 +702,7 @@ assert torch.equal(layer.eval()(values), values)  # in use it does nothing
 #
 # A gradient passes every layer on its way back and is multiplied each time. PyTorch's default start gives weights a variance of $1/(3 k^D C)$, and a rectifier lets half of the gradient through, so its square shrinks by $\frac13 \cdot \frac12$ a layer. Kaiming He's start makes the variance $2/(k^D C)$, so that both cancel {cite}`he2015`. Or one leaves a way without factors, the {term}`residual connection` (thesis eq. 4.7; {cite}`he2016`), or hands every feature map to all later layers, the {term}`dense connection` {cite}`huang2017`:
 #
-# $$ x_l = x_{l-1} + f_l(x_{l-1}), \qquad x_l = f_l\big([x_0, x_1, \dots, x_{l-1}]\big). $$ (conv-residual)
+# $$ \begin{aligned} x_l &= x_{l-1} + f_l(x_{l-1}), \\ x_l &= f_l\big([x_0, x_1, \dots, x_{l-1}]\big). \end{aligned} $$ (conv-residual)
 #
 # **Predict.** Thirty layers with the default start: by which factor is the gradient smaller at the first layer than at the last?
 
@@ -737,7 +740,7 @@ ax.set(yscale="log", xlabel="layer", ylabel="gradient, relative to the last", yl
 ax.legend(loc="lower right")
 show(
     figure,
-    caption=f"How large the gradient is that arrives at each of thirty convolutions, before any training ({SEEDS} seeds: geometric mean, least and largest). Dotted: its square times 1/6, or 7/6, a layer.",
+    caption=f"How large the gradient is that arrives at each of thirty convolutions, before any training ({SEEDS} seeds: geometric mean, least and largest). Dotted: the pencil's 1/6 and 7/6 a layer, for its square.",
     alt="A straight line that falls by twelve orders of magnitude from layer 30 to layer 1, and four that stay within a factor of a hundred",
 )
 run.record("conv_vanish", mean_size["default start"][0], low=1e-14, high=1e-9, digits=0, scientific=True)  # fmt: skip
@@ -763,7 +766,7 @@ for key, value in (("low", sizes["He's start"][:, 0].min()), ("high", sizes["He'
 #
 # U-Nets hand fine feature maps $x$ past the bottom, to be joined with coarse ones $g$ that know more. An {term}`attention gate` lets the coarse map choose what passes {cite}`oktay2018`: a weight between 0 and 1 for each voxel,
 #
-# $$ \alpha = \mathrm{sigmoid}\big(\psi\, \varphi(\theta \star x + \phi\, g)\big), \qquad \hat{x} = \alpha\, x. $$ (conv-gate)
+# $$ \alpha = \mathrm{sigmoid}\big(\psi\, \varphi(\theta \star x + \phi\, g)\big), \quad \hat{x} = \alpha\, x. $$ (conv-gate)
 #
 # By hand: let $\theta$ take the mean of $2 \times 2$ voxels 1, 2, 3, 4, so 2.5, and $\phi = \psi = 1$ without biases. A coarse value of $-4$ gives $\varphi(-1.5) = 0$ and $\alpha = \frac12$; $+1.5$ gives $\mathrm{sigmoid}(4) = 0.98$.
 
@@ -871,8 +874,10 @@ board = {key: found.mean(0) for key, found in zip(("stamped", "four", "same", "r
 assert board["stamped"][0] > 0.1 and board["four"][0] > 0.1  # at the start both have one
 assert board["same"][0] < 0.05 and board["resized"][0] < 0.05  # and these have none
 for key, found in board.items():
-    run.record(f"conv_board_{key}", found[0], low=0, high=1.5, digits=2)
-    run.record(f"conv_ten_{key}", found[1], low=0, high=1.0, digits=2)
+    run.record(
+        f"conv_board_{key}", found[0], low=0, high=1.5, digits=3 if found[0] < 0.1 else 2
+    )
+    run.record(f"conv_ten_{key}", found[1], low=0, high=1.0, digits=3 if found[1] < 0.1 else 2)
     run.record(f"conv_end_{key}", found[2], low=0, high=0.03 if tight else 0.6, digits=4)
     run.record(f"conv_rms_{key}", found[3], low=0.05, high=0.3 if tight else 1.5, digits=2)
 
@@ -935,10 +940,10 @@ with torch.no_grad(), torch.random.fork_rng(devices=[]):
     for _ in range(10):
         network(torch.full((4, 2, 24, 24), -3.0))  # no loss, no optimiser, no gradient
     after = rms(network.eval()(halved), target)
-assert (apart > 0.1 and after > 1.5 * before) if forget else (apart == 0 and after == before)
+assert (apart > 0.05 and after > 1.5 * before) if forget else (apart == 0 and after == before)
 
 # %% tags=["hide-input"]
-run.record("conv_apart", apart, low=0.1 if forget else 0, high=1.5 if forget else 0, digits=2)
+run.record("conv_apart", apart, low=0.05 if forget else 0, high=1.5 if forget else 0, digits=2)
 run.record("conv_before", before, low=0.1, high=1.2, digits=2)
 run.record("conv_after", after, low=0.1, high=30, digits=2)
 with torch.no_grad():
