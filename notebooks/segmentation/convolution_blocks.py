@@ -94,7 +94,7 @@ torch.set_num_threads(1)  # such small networks are not faster with more
 # %% tags=["hide-input"]
 SEEDS = run.pick(ci=3, cpu=6, gpu=16)
 tight = run.profile.name != "ci"
-sample = open_brats(grid=Grid((144, 180, 1), (1.0, 1.0, 1.0), (0.0, -17.0, 21.5)), seed=seed)[0]
+sample = open_brats(grid=Grid((144, 180, 1), (1.0, 1.0, 1.0), (0.0, -17.0, 21.5)))[0]
 mask, label = sample.mask[..., 0], sample.label[..., 0] > 0
 T1, _, T2, FLAIR = (
     z_score(one[..., 0], mask) * mask for one in sample.image.data
