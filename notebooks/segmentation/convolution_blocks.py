@@ -265,9 +265,9 @@ def draw_window(kernel, place):
     draw(above[1], F.pad(response, (1, 1, 1, 1)), "response", (-limit, limit), "PuOr_r", mm=2, smooth=False)  # fmt: skip
     for ax, inset, size in zip(above, (0, 2), (6, 2), strict=True):
         ax.add_patch(plt.Rectangle((corner[0] + inset, corner[1] + inset), size, size, fill=False, edgecolor=style.GREEN, linewidth=2.2))  # fmt: skip
-    numbers(below[0], window, "window", 3)
+    numbers(below[0], window, "window", 6)
     numbers(below[1], w, "times kernel", 2 * float(w.abs().max()))
-    numbers(below[2], window * w, f"adds up to {float((window * w).sum()):.2f}", 1)
+    numbers(below[2], window * w, f"adds up to {float((window * w).sum()):.2f}", 2)
     return figure
 
 
