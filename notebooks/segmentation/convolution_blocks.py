@@ -27,7 +27,7 @@
 # %% [markdown]
 # # Convolutional building blocks
 #
-# Every network in this book, from a U-Net to a diffusion model, is built of a dozen bricks. None of them needs more than school arithmetic. Here you compute each of
+# Every network in this book, from a U-Net to a diffusion model, is built of a dozen bricks. To compute with them takes no more than school arithmetic. Here you compute each of
 # them with a pencil, on numbers small enough to check, then with PyTorch, then on a brain. After that no layer of a network is a black box: you can say what
 # goes in, what comes out, what it costs, and which voxels have had a say.
 #
@@ -165,8 +165,8 @@ bar.set_ticks([0, 1 / 3, 2 / 3, 1], labels=["≤ 0.001", "0.01", "0.1", "1"])
 bar.set_label("influence on the voxel at the cross (largest: 1)")
 show(
     figure,
-    caption="Three networks of five convolutions each, with the same number of weights, before any training, over a synthetic tumour. What glows is what the voxel at the cross has seen.",
-    alt="A FLAIR slice with a bright tumour and a cross at its rim; a small glowing square around the cross; a large square that covers a third of the brain; a blocky square of middle size",
+    caption="Three networks of five convolutions each, with the same number of weights, before any training, over a synthetic tumour (the bright patch between the ventricles belongs to it). What glows is what the voxel at the cross has seen; the colour is the size of its gradient with respect to each voxel of the input.",
+    alt="A FLAIR slice with a bright tumour and a cross at its rim; a small glowing square around the cross; a large square that covers a fifth of the brain; a blocky square of middle size",
 )
 
 # %% [markdown]
@@ -192,7 +192,7 @@ run.record("conv_dense_slice", T1.numel() ** 2 / 1e6, low=600, high=700, digits=
 run.record("conv_dense_memory", 4.0 * 128**6 / 2**40, low=15, high=17, digits=0, unit="TiB")
 
 # %% [markdown]
-# Why not build everything of this? From our slice to an image of the same size it takes {glue:text}`conv_dense_slice` weights; from a volume of $128^3$ voxels to another, {glue:text}`conv_dense_memory` of them. And each weight would know one pair of places only: a tumour learned on the right would have to be learned anew on the left.
+# Why not build everything of this? From our slice to an image of the same size it takes {glue:text}`conv_dense_slice` weights; from a volume of $128^3$ voxels to another, {glue:text}`conv_dense_memory` of them, at 4 bytes each. And each weight would know one pair of places only: a tumour learned on the right would have to be learned anew on the left.
 #
 # ## Convolution: one small pattern, everywhere
 #
@@ -200,7 +200,7 @@ run.record("conv_dense_memory", 4.0 * 128**6 / 2**40, low=15, high=17, digits=0,
 #
 # $$ y_\mathbf{i} = b + \sum_\mathbf{u} w_\mathbf{u}\, x_{\mathbf{i} + \mathbf{u}}. $$ (conv-correlation)
 #
-# In mathematics this is the *cross-correlation*. A {term}`convolution` has $x_{\mathbf{i} - \mathbf{u}}$ and so turns the kernel round first. Networks call the former by the name of the latter; as the weights are learned, nothing is lost (thesis on the zoo, section 2.4 {cite}`zoothesis`). By hand, right minus left in each window of three rows:
+# In mathematics this is the *cross-correlation*. A {term}`convolution` has $x_{\mathbf{i} - \mathbf{u}}$ and so turns the kernel round first. Networks call the former by the name of the latter; as the weights are learned, nothing is lost (section 2.4 of {cite}`zoothesis`, a thesis that compares a zoo of segmentation networks; below, "the zoo's thesis"). By hand, right minus left in each window of three rows:
 #
 # $$ \small \begin{pmatrix} 0 & 0 & 1 & 2 & 2 \\ 0 & 0 & 1 & 2 & 2 \\ 0 & 0 & 1 & 2 & 2 \\ 0 & 0 & 0 & 0 & 0 \\ 0 & 0 & 0 & 0 & 0 \end{pmatrix} \star \begin{pmatrix} -1 & 0 & 1 \\ -1 & 0 & 1 \\ -1 & 0 & 1 \end{pmatrix} = \begin{pmatrix} 3 & 6 & 3 \\ 2 & 4 & 2 \\ 1 & 2 & 1 \end{pmatrix} $$
 
@@ -282,15 +282,15 @@ explore(
 )  # fmt: skip
 
 # %% [markdown]
-# The mean smooths. The two differences answer at borders, with a sign that says which side is brighter, and each is blind to borders that run its own way. The spot kernel answers where a voxel differs from all its neighbours, which is mostly noise. All but the mean give 0 on flat tissue: their weights add up to 0.
+# The mean smooths. The two differences answer at borders, with a sign that says which side is brighter, and each is blind to borders that run its own way. The spot kernel answers where a voxel differs from the mean of its neighbours: at borders, thin lines, and noise. All but the mean give 0 on flat tissue: their weights add up to 0.
 #
 # ### Padding, stride, size
 #
-# At the border the window runs out of the image: with kernel 3 a voxel is lost on each side. {term}`Padding <padding>` adds $p$ zeros around it. And one may move the window by a {term}`stride` $s$ at a time. From $n$ voxels along an axis there remain (thesis on the zoo, section 2.4; {cite}`dumoulin2016`, with a dilation $d$ that we come to below)
+# At the border the window runs out of the image: with kernel 3 a voxel is lost on each side. {term}`Padding <padding>` adds $p$ zeros around it. And one may move the window by a {term}`stride` $s$ at a time. From $n$ voxels along an axis there remain (the zoo's thesis, section 2.4; {cite}`dumoulin2016`, with a dilation $d$ that we come to below)
 #
 # $$ n' = \left\lfloor \frac{n + 2p - d\,(k - 1) - 1}{s} \right\rfloor + 1. $$ (conv-size)
 #
-# By hand: 5 voxels, kernel 3, stride 2 leave 2 without padding and 3 with $p = 1$. The brackets round down, and what they round off is data that nobody looks at.
+# By hand: 5 voxels, kernel 3, stride 2 leave 2 without padding and 3 with $p = 1$. The brackets round down, and what they round off is data that nobody looks at: 6 voxels without padding leave 2 as well, and the sixth is in no window.
 
 
 # %%
@@ -340,7 +340,7 @@ show(
 )
 
 # %% [markdown]
-# {glue:text}`conv_filled` entries of 225, and nine numbers. Two assumptions are built in: what matters is near (zeros), and what is worth finding is worth finding everywhere (equal rows). The second is called *equivariance*: if the image moves, the feature map moves with it. Images of brains meet both assumptions halfway. Tissue is local; but a brain has a left and a front, and a convolution alone does not know where it is.
+# {glue:text}`conv_filled` entries of 225, and nine numbers. Two assumptions are built in: what matters is near (zeros), and what is worth finding is worth finding everywhere (equal rows). The second is called *equivariance*: if the image moves, the feature map moves with it (with a stride, only for moves by whole strides). Images of brains meet both assumptions halfway. Tissue is local; but a brain has a left and a front, and a convolution without padding does not know where it is.
 #
 # ### Channels, and kernels of one voxel
 #
@@ -348,7 +348,7 @@ show(
 #
 # $$ \begin{gathered} y_c = b_c + \sum_{c'} w_{c c'} \star x_{c'}, \\ \text{weights: } C' \, (C k^D + 1) \end{gathered} $$ (conv-channels)
 #
-# for $C$ channels in, $C'$ out and kernels $k$ wide in $D$ dimensions. Even $k = 1$ makes sense now {cite}`lin2014`: at each voxel it mixes the channels, a linear layer for every voxel on its own. By hand: FLAIR 2 and T2 3 at a voxel, weights 1 and $\frac12$, bias $-2$, give $2 + 1.5 - 2 = 1.5$. Fluid is bright in T2 and dark in FLAIR; a tumour with its oedema is bright in both.
+# for $C$ channels in, $C'$ out and kernels $k$ wide in $D$ dimensions. Even $k = 1$ makes sense now {cite}`lin2014`: at each voxel it mixes the channels, by the same small linear layer at every voxel. By hand: FLAIR 2 and T2 3 at a voxel, weights 1 and $\frac12$, bias $-2$, give $2 + 1.5 - 2 = 1.5$. Fluid is bright in T2 and dark in FLAIR; a tumour with its oedema is bright in both.
 
 # %%
 mix = nn.Conv2d(2, 1, 1)
@@ -364,15 +364,15 @@ run.record("conv_one_dice", dice(bright > 0, label), low=0.6, high=1, digits=2)
 figure, axes = plt.subplots(1, 3, figsize=(5.4, 2.8))
 draw(axes[0], FLAIR, "FLAIR", GREY)
 draw(axes[1], T2, "T2", (-1.5, 4))
-draw(axes[2], bright, "what is left", (0, 3), "magma")
+draw(axes[2], bright, "what is left", (0, 1.2), "magma")
 show(
     figure,
-    caption="Two channels of a synthetic scan, and what one kernel of a single voxel makes of them: 1 · FLAIR + ½ · T2 − 2, and no less than 0.",
+    caption="Two channels of a synthetic scan, and what one kernel of a single voxel makes of them: 1 · FLAIR + ½ · T2 − 2, and no less than 0 (black 0, white 1.2). Fluid is gone; of the tumour the darker part is missing.",
     alt="FLAIR with a bright tumour, T2 with bright fluid and tumour, and a dark map in which the tumour alone is bright",
 )
 
 # %% [markdown]
-# A Dice coefficient of {glue:text}`conv_one_dice` from two weights and a bias, in one slice of a synthetic tumour that is brighter than everything else. Real ones are not so obliging, and healthy tissue elsewhere in the head is bright, too. But it shows what a $1 \times 1$ layer is for: it decides, or it makes many channels into few before an expensive layer.
+# A Dice coefficient of {glue:text}`conv_one_dice` from two weights and a bias, in one slice of a synthetic tumour. No healthy voxel passes; what is missed is the part of the tumour that is no brighter than healthy tissue. Real tumours are less obliging, and healthy tissue elsewhere in the head is bright, too. But it shows what a $1 \times 1$ layer is for: it decides, or it makes many channels into few before an expensive layer.
 #
 # ### What 3D costs
 #
@@ -442,7 +442,7 @@ show(
 )
 
 # %% [markdown]
-# The maximum is not fair: white matter grows, dark furrows close. It keeps *that* something bright was there, and gives up where. The zoo's thesis says that it works better than the mean in practice, and that many prefer a convolution of stride 2 to either, whose weights are learned. All three are in use in the next lessons.
+# The maximum is not fair: what is bright in T1 (white matter) grows, dark furrows close. It keeps *that* something bright was there, and gives up where. The zoo's thesis says that it works better than the mean in practice, and that many prefer a convolution of stride 2 to either, whose weights are learned. All three are in use in the next lessons.
 #
 # ### Transposed convolution
 #
@@ -450,7 +450,7 @@ show(
 #
 # $$ \tilde{\mathbf{x}} = W^T \mathbf{y}, \qquad \langle W \mathbf{x}, \mathbf{y} \rangle = \langle \mathbf{x}, W^T \mathbf{y} \rangle. $$ (conv-transposed)
 #
-# This is the {term}`transposed convolution`. It is the {term}`adjoint`, as back-projection is to projection, and no more an inverse than that (the old name *deconvolution* promises too much). In pictures: each coarse voxel stamps the kernel, multiplied by its value, into the fine image, $s$ voxels from stamp to stamp; where stamps overlap they add up. The size goes backwards through equation {eq}`conv-size`.
+# This is the {term}`transposed convolution`. It is the {term}`adjoint`, as {term}`back-projection` is to {term}`projection`, and no more an inverse than that (the old name *deconvolution* promises too much). In pictures: each coarse voxel stamps the kernel, multiplied by its value, into the fine image, $s$ voxels from stamp to stamp; where stamps overlap they add up. The size goes backwards through equation {eq}`conv-size`: from $n'$ to $n = (n' - 1)\,s + d\,(k - 1) + 1 - 2p$, since padding now cuts $p$ voxels off each side. By hand: 2 voxels, kernel 3, stride 2 give $2 + 2 + 1 = 5$. (A size that was rounded down comes back too small; the option `output_padding` adds what is missing.)
 
 # %%
 w = torch.randn(1, 1, 3, 3, generator=run.fresh_generator(1))
@@ -495,6 +495,8 @@ torch.testing.assert_close(dilated.flatten(), torch.tensor([4.0]))  # (conv-dila
 # $$ \begin{aligned} r_l &= r_{l-1} + d_l\,(k_l - 1)\, j_{l-1}, \\ j_l &= s_l\, j_{l-1}, \qquad r_0 = j_0 = 1. \end{aligned} $$ (conv-field)
 #
 # By hand, kernel 3 twice, a pooling of 2, kernel 3: fields 3, 5, then $5 + 1 = 6$, then $6 + 2 \cdot 2 = 10$.
+#
+# To measure it, put a random image in and let PyTorch compute the gradient of one output voxel with respect to every input voxel. Where it is not 0, the input can move the output. As a rectifier blocks other paths for each image, the sizes of the gradients are averaged over sixteen of them. That is what `measured_receptive_field` does.
 #
 # **Predict.** Four layers of kernel 3. Which field have they as they are, which with dilations of 1, 2, 4, 8, and which with a stride of 2 each?
 
@@ -555,9 +557,11 @@ for name, layers in FOUR.items():
 # %% [markdown]
 # {glue:text}`conv_four_plain`, {glue:text}`conv_four_dilated` and {glue:text}`conv_four_strides`: plain layers add, strides and growing dilations double, and the gradient finds the same. The difference is the price. Strides give few outputs, far apart, and have to be brought up again; dilation keeps every voxel, and the memory for it. A *constant* dilation of 2 leaves every other voxel unseen, however many layers follow, since all reach the output in even steps only. That is why networks vary it.
 #
+# And the third network of the first figure? Resizing by copies has no place in {eq}`conv-field`, so go backwards from the output: to give $m$ voxels side by side, a convolution needs $s\,(m - 1) + d\,(k - 1) + 1$, and a resize to twice the size half of $m$, rounded up. From one voxel: 3 (convolution), 2 (resize), 4, 2, 4, and with strides 9 and {glue:text}`conv_first_down`. (The second resize may need 3 instead of 2, if the four voxels do not begin with a pair of copies. So voxels of one network can have different fields.)
+#
 # ### And what it really uses
 #
-# The bars fall off towards the edge, since few paths lead there. With equal weights they are $n$ boxes convolved with one another, and by the central limit theorem a bell of variance $n (k^2 - 1)/12$ {cite}`luo2016`. With random weights that holds for the *squares* of the gradient, so its size has twice the variance:
+# The bars fall off towards the edge, since few paths lead there. With equal weights, $n$ layers of kernel $k$ (without strides and dilations) are $n$ boxes convolved with one another, and by the central limit theorem a bell of variance $n (k^2 - 1)/12$ {cite}`luo2016`. With random weights that holds for the *squares* of the gradient, so its size, the root of a bell, is a bell with twice the variance:
 #
 # $$ \begin{aligned} \sigma_\text{equal} &= \sqrt{\frac{n\,(k^2 - 1)}{12}}, \\ \sigma_\text{random} &\approx \sqrt{2}\; \sigma_\text{equal}. \end{aligned} $$ (conv-effective)
 #
@@ -580,7 +584,7 @@ ax.set(xlabel="layers of kernel 3", ylabel="voxels", xlim=(0, None), ylim=(0, 1.
 ax.legend(loc="upper left")
 show(
     figure,
-    caption=f"Half of the receptive field, and the standard deviation of what a voxel is moved by, for networks with rectifiers and random weights ({SEEDS} seeds, 95 % intervals).",
+    caption=f"Half of the receptive field, and the standard deviation of what a voxel is moved by, for networks with rectifiers and random weights ({SEEDS} seeds, 95 % intervals). What can have an influence grows with the depth; what has one, only as its square root.",
     alt="A straight line up, and far below it dots on two curves that flatten",
 )
 rise = mean_interval(np.array(spread[16]) / np.array(spread[4]))
@@ -600,7 +604,7 @@ run.record("conv_effective_power", slope, low=0.45, high=0.68, digits=2)
 #
 # $$ \hat{x} = \frac{x - \mu}{\sqrt{\sigma^2 + \varepsilon}}, \qquad y = \gamma \hat{x} + \beta. $$ (conv-norm)
 #
-# By hand, a batch of two images of $2 \times 2$, with 2, 4, 4, 4 and 5, 5, 7, 9: mean 5, variance 4, so $-1.5, -0.5, -0.5, -0.5$ and $0, 0, 1, 2$. After training there may be no batch. So the layer keeps a running mean of what it sees, of which each step renews a tenth, and uses that instead. It is a different function in training and in use:
+# By hand, a batch of two images of $2 \times 2$, with 2, 4, 4, 4 and 5, 5, 7, 9: mean 5, variance 4, so $-1.5, -0.5, -0.5, -0.5$ and $0, 0, 1, 2$. After training there may be no batch. So the layer keeps a running mean and a running variance of what it sees, and uses these instead. They begin at 0 and 1, and each step in training renews a tenth of them: after this one batch the mean is $0.9 \cdot 0 + 0.1 \cdot 5 = 0.5$. It is a different function in training and in use:
 
 # %%
 batch = torch.tensor([[2.0, 4, 4, 4], [5, 5, 7, 9]]).reshape(2, 1, 2, 2)
@@ -614,7 +618,7 @@ first = norm.eval()(batch)[0, 0, 0, 0].item()
 print(f"the 2 becomes {expected[0, 0, 0, 0]:.2f} in training, {first:.2f} in use")
 
 # %% [markdown]
-# In training your patch is normalised with its neighbours in the batch. Change them, and its answer changes.
+# So large a gap is that of a beginner: after some dozens of steps the running values have arrived. A gap remains. In training your patch is normalised with its neighbours in the batch; change them, and its answer changes. In use it is normalised by the average over all batches.
 #
 # **Predict.** By how much does the difference between training and use shrink, if the batch grows from 1 patch to 16?
 
@@ -682,7 +686,7 @@ for kind in ("batch", "instance", "group"):
 #
 # {term}`Dropout` {cite}`srivastava2014` sets each value to 0 with probability $p$, in training, so that no value can rely on another being there. What is left is made larger, so that the mean stays:
 #
-# $$ \begin{gathered} y = \frac{m}{1 - p}\, x, \quad m \in \{0, 1\}, \\ \mathrm{E}[y] = x, \quad \mathrm{Var}[y] = \frac{p}{1 - p}\, x^2. \end{gathered} $$ (conv-dropout)
+# $$ \begin{gathered} y = \frac{m}{1 - p}\, x, \quad \mathrm{P}[m = 0] = p \text{, else } m = 1, \\ \mathrm{E}[y] = x, \quad \mathrm{Var}[y] = \frac{p}{1 - p}\, x^2. \end{gathered} $$ (conv-dropout)
 #
 # By hand: $1, 2, 3, 4$ with $p = \frac12$, and the mask $1, 0, 0, 1$ gives $2, 0, 0, 8$. (The authors scaled at test time instead; today everybody scales in training, so that nothing is left to do in use.)
 
@@ -696,11 +700,11 @@ layer = nn.Dropout(drop)
 assert torch.equal(layer.eval()(values), values)  # in use it does nothing
 
 # %% [markdown]
-# Neighbouring voxels of a feature map are alike, so one that is dropped is hardly missed. Convolutional networks drop whole channels instead.
+# Neighbouring voxels of a feature map are alike, so one that is dropped is hardly missed. Many convolutional networks drop whole channels instead.
 #
 # ## Depth
 #
-# A gradient passes every layer on its way back and is multiplied each time. PyTorch's default start gives weights a variance of $1/(3 k^D C)$, and a rectifier lets half of the gradient through, so its square shrinks by $\frac13 \cdot \frac12$ a layer. Kaiming He's start makes the variance $2/(k^D C)$, so that both cancel {cite}`he2015`. Or one leaves a way without factors, the {term}`residual connection` (thesis eq. 4.7; {cite}`he2016`), or hands every feature map to all later layers, the {term}`dense connection` {cite}`huang2017`:
+# A gradient passes every layer on its way back and is multiplied each time: it becomes a sum over $k^D C$ random weights (with as many channels out as in), so its mean square is multiplied by $k^D C$ times their variance. PyTorch's default start makes that variance $1/(3 k^D C)$, and a rectifier lets half of the gradient through: a factor of $\frac13 \cdot \frac12 = \frac16$ a layer. Kaiming He's start makes the variance $2/(k^D C)$, so that both cancel {cite}`he2015`. Or one leaves a way without factors, the {term}`residual connection` (thesis eq. 4.7; {cite}`he2016`), or hands every feature map to all later layers, the {term}`dense connection` {cite}`huang2017`:
 #
 # $$ \begin{aligned} x_l &= x_{l-1} + f_l(x_{l-1}), \\ x_l &= f_l\big([x_0, x_1, \dots, x_{l-1}]\big). \end{aligned} $$ (conv-residual)
 #
@@ -740,8 +744,8 @@ ax.set(yscale="log", xlabel="layer", ylabel="gradient, relative to the last", yl
 ax.legend(loc="lower right")
 show(
     figure,
-    caption=f"How large the gradient is that arrives at each of thirty convolutions, before any training ({SEEDS} seeds: geometric mean, least and largest). Dotted: the pencil's 1/6 and 7/6 a layer, for its square.",
-    alt="A straight line that falls by twelve orders of magnitude from layer 30 to layer 1, and four that stay within a factor of a hundred",
+    caption=f"How large the gradient is that arrives at each of thirty convolutions, before any training ({SEEDS} seeds: geometric mean, least and largest). Dotted: the pencil's 1/6 and 7/6 a layer, for its square. Only the default start loses the gradient.",
+    alt="A straight line that falls by twelve orders of magnitude from layer 30 to layer 1, and four that stay within two orders of magnitude of 1",
 )
 run.record("conv_vanish", mean_size["default start"][0], low=1e-14, high=1e-9, digits=0, scientific=True)  # fmt: skip
 run.record("conv_factor", mean_size["default start"][0] ** (2 / 29), low=0.1, high=0.22, digits=2)  # fmt: skip
@@ -752,11 +756,11 @@ for key, value in (("low", sizes["He's start"][:, 0].min()), ("high", sizes["He'
     run.record(f"conv_he_{key}", value, low=0.005, high=5, digits=2)
 
 # %% [markdown]
-# {glue:text}`conv_vanish`: with steps of one size for all, the first layers would never learn. The squared gradient shrinks by {glue:text}`conv_factor` a layer, where the pencil says $\frac16 = 0.17$. He's start keeps the size roughly, but seeds differ: {glue:text}`conv_he_low` to {glue:text}`conv_he_high` at the first layer.
+# {glue:text}`conv_vanish`: with one step size for all layers, the first would never learn. The squared gradient is multiplied by {glue:text}`conv_factor` a layer, where the pencil says $\frac16 = 0.17$. (The pencil speaks of the mean over all starts; with only eight channels, a typical start lies below it. With `channels=32` the two come close.) He's start keeps the size roughly, but seeds differ: {glue:text}`conv_he_low` to {glue:text}`conv_he_high` at the first layer.
 #
-# The residual network *gains*: adding $\frac16$ to 1 makes $\sqrt{7/6} = 1.080$ a layer, here {glue:text}`conv_residual_factor`, and {glue:text}`conv_first_residual` after thirty. "The gradient is simply one", as one reads, is nearly true of a layer and not of a network. The order of $f$ counts as well {cite}`he2016identity`. Our $f$ is a rectifier, then a convolution. The other way round the pencil is wrong: {glue:text}`conv_first_last` instead of {glue:text}`conv_first_residual`. Our explanation: every layer then adds something positive, so the units that are on are those with mostly positive weights, and gradients through them add up, while the pencil takes them for independent.
+# The residual network *gains*: adding $\frac16$ to 1 makes $\sqrt{7/6} = 1.080$ a layer, here {glue:text}`conv_residual_factor`, and {glue:text}`conv_first_residual` at the first of thirty. "The gradient is simply one", as one reads, is nearly true of a layer and not of a network. The order of $f$ counts as well {cite}`he2016identity`. Our $f$ is a rectifier, then a convolution. The other way round the pencil is wrong: {glue:text}`conv_first_last` instead of {glue:text}`conv_first_residual`. Our explanation: every layer then adds something positive, so the units that are on are those with mostly positive weights, and gradients through them add up, while the pencil takes them for independent.
 #
-# Dense connections are paid in channels. With $C_0$ at first and a growth of $g$ a layer, layer $l$ gets
+# Dense connections keep the gradient, too ({glue:text}`conv_first_dense` at the first layer; here the result is read from all feature maps). They are paid in channels. With $C_0$ at first and a growth of $g$ a layer, layer $l$ gets
 #
 # $$ C_l = C_0 + (l - 1)\, g $$ (conv-dense)
 #
@@ -764,11 +768,11 @@ for key, value in (("low", sizes["He's start"][:, 0].min()), ("high", sizes["He'
 #
 # ### Attention gates, in short
 #
-# U-Nets hand fine feature maps $x$ past the bottom, to be joined with coarse ones $g$ that know more. An {term}`attention gate` lets the coarse map choose what passes {cite}`oktay2018`: a weight between 0 and 1 for each voxel,
+# U-Nets hand fine feature maps $x$ past the bottom, to be joined with coarse ones $g$ that know more. An {term}`attention gate` lets the coarse map choose what passes {cite}`oktay2018`: a weight $\alpha$ between 0 and 1 for each voxel. The kernel $\theta$ goes over $x$ with stride 2, so that what comes out has the size of $g$; $\phi$ and $\psi$ are kernels of one voxel, and $\varphi$ is still the rectifier:
 #
 # $$ \alpha = \mathrm{sigmoid}\big(\psi\, \varphi(\theta \star x + \phi\, g)\big), \quad \hat{x} = \alpha\, x. $$ (conv-gate)
 #
-# By hand: let $\theta$ take the mean of $2 \times 2$ voxels 1, 2, 3, 4, so 2.5, and $\phi = \psi = 1$ without biases. A coarse value of $-4$ gives $\varphi(-1.5) = 0$ and $\alpha = \frac12$; $+1.5$ gives $\mathrm{sigmoid}(4) = 0.98$.
+# The $\alpha$ of each coarse voxel is repeated for its fine ones (the paper interpolates). By hand: let $\theta$ take the mean of $2 \times 2$ voxels 1, 2, 3, 4, so 2.5, and $\phi = \psi = 1$ without biases. A coarse value of $-4$ gives $\varphi(-1.5) = 0$ and $\alpha = \frac12$; $+1.5$ gives $\mathrm{sigmoid}(4) = 0.98$.
 
 # %%
 gate = AttentionGate(1, 1, 1, axes=2)
@@ -783,11 +787,11 @@ with torch.no_grad():
         torch.testing.assert_close(passed, alpha * fine, atol=1e-4, rtol=0)  # (conv-gate)
 
 # %% [markdown]
-# With a bias of 0 such a gate can close only to one half: $\psi$ must be negative, or have a bias, to shut anything out. It learns that, or it does not; put a gate into a network and look at $\alpha$ before you draw it in a paper.
+# With $\psi = 1$ and no bias such a gate closes only to one half, since what comes out of a rectifier is never negative: to shut anything out, $\psi$ must be negative or have a negative bias. Training may find that or not; put a gate into a network and look at $\alpha$ before you draw it in a paper.
 #
 # ## The experiment: ways up
 #
-# A network must come back to the size of the image, and a transposed convolution with stride 2 is the usual way. The zoo's thesis gives two remedies against its checkerboard: choose a kernel that is divisible by the stride, or a transposed convolution with stride 1. It adds that artefacts still leak through. Let us see. To have a number, take what a slight blur removes from an image, average it over all voxels of each of the four positions in a block of $2 \times 2$, and compare: the four means should be equal. Their standard deviation, over that of the image, is our checkerboard.
+# A network must come back to the size of the image, and a transposed convolution with stride 2 is the usual way. The zoo's thesis gives two remedies against its checkerboard: choose a kernel that is divisible by the stride, or a transposed convolution with stride 1. It adds that artefacts still leak through. Let us see. To have a number, take what a slight blur removes from an image, average it over all voxels of each of the four positions in a block of $2 \times 2$, and compare: the four means should be equal. Their standard deviation, over that of the image, is our checkerboard: 0 for none, 1 for an image that is nothing else.
 #
 # **Predict.** With all weights equal, kernels of 2, 4 and 6 give no checkerboard at stride 2, and kernels of 3 and 5 do. What do you expect of kernel 4 with *random* weights?
 
@@ -861,14 +865,14 @@ for ax, way in zip(axes.flat, WAYS, strict=False):
     draw(ax, out[24:72, 24:72], way, (low, high), smooth=False)
 show(
     figure,
-    caption="The middle of a synthetic brain after two convolutions and one way up, with random weights, before any training: 48 × 48 voxels of 1 mm.",
+    caption="The middle of a synthetic brain after two convolutions and one way up, with random weights, before any training: 48 × 48 voxels of 1 mm, each image with a grey scale of its own. Above, a grid over everything; below, none (the blocks of 2 × 2 at the lower left are the coarse voxels, repeated).",
     alt="Two images covered by a regular grid of light and dark voxels, and two smooth ones",
 )
 boards = {way: np.array([trained(way, k) for k in range(SEEDS)]) for way in WAYS}
 table(
     ["way up", "at the start", "after 10 steps", f"after {STEPS} steps", "RMS error"],
     [[way, *(mean_interval(column).shown(3) for column in found.T)] for way, found in boards.items()],
-    caption=f"The checkerboard of the output, in standard deviations of the image; mean of {SEEDS} seeds ± 95 % interval. The task: T1 at 1 mm from T1 and FLAIR at 2 mm, one synthetic slice. The true slice has {checkerboard(target, solid):.3f}.",
+    caption=f"The checkerboard of the output (0: none, 1: nothing else) and, in the last column, the error in standard deviations of T1 in the brain; mean of {SEEDS} seeds ± 95 % interval. The task: T1 at 1 mm from T1 and FLAIR at 2 mm, one synthetic slice. The true slice has {checkerboard(target, solid):.3f}.",
 )  # fmt: skip
 board = {key: found.mean(0) for key, found in zip(("stamped", "four", "same", "resized"), boards.values(), strict=True)}  # fmt: skip
 assert board["stamped"][0] > 0.1 and board["four"][0] > 0.1  # at the start both have one
@@ -882,15 +886,15 @@ for key, found in board.items():
     run.record(f"conv_rms_{key}", found[3], low=0.05, high=0.3 if tight else 1.5, digits=2)
 
 # %% [markdown]
-# Kernel 4 is no better than kernel 3: {glue:text}`conv_board_four` standard deviations of pure checkerboard against {glue:text}`conv_board_stamped`. Even *overlap* is not even *weight*. Each of the four positions in a block is made by weights of its own, and as long as these are random, so are their sums. The rule of the divisible kernel is about how many stamps there are, not about what they say.
+# Kernel 4 begins with a checkerboard, as kernel 3 does: {glue:text}`conv_board_four` and {glue:text}`conv_board_stamped`, where 1 would be nothing else. (Both vary much with the start, so which has more is open.) Even *overlap* is not even *weight*. Each of the four positions in a block is made by weights of its own, and as long as these are random, so are their sums. The rule of the divisible kernel is about how many stamps there are, not about what they say.
 #
-# What helps at once is to make the four positions equal: by a start with equal weights {cite}`aitken2017` ({glue:text}`conv_board_same`), or by resizing first and convolving then {cite}`odena2016` ({glue:text}`conv_board_resized`). And training helps: the truth has no checkerboard, so a loss on every voxel removes it. After ten steps {glue:text}`conv_ten_stamped` of it are left in the first row and {glue:text}`conv_ten_resized` in the last, and at the end the errors are alike ({glue:text}`conv_rms_stamped` and {glue:text}`conv_rms_resized`). Segmentation has a loss on every voxel as well, so we expect the choice to matter little once training is over; our U-Nets use kernel 2 or resizing. It may matter where no voxel has a truth of its own, in networks that invent images.
+# What helps at once is to make the four positions equal: by a start with equal weights {cite}`aitken2017` ({glue:text}`conv_board_same`), or by resizing first and convolving then {cite}`odena2016` ({glue:text}`conv_board_resized`). And training helps: the truth has no checkerboard, so a loss on every voxel removes it. After ten steps it is at {glue:text}`conv_ten_stamped` in the first row and {glue:text}`conv_ten_resized` in the last, and at the end the errors are alike ({glue:text}`conv_rms_stamped` and {glue:text}`conv_rms_resized`). Segmentation has a loss on every voxel as well, so we expect the choice to matter little once training is over; our U-Nets use kernel 2 or resizing. It may matter where no voxel has a truth of its own, in networks that invent images.
 
 # %% tags=["hide-input"]
 table(
     ["source", "it says", "here"],
     [
-        ["thesis on the zoo, 2.4", "pooling of 2 × 2 discards 75 % of the activations", "75 % in 2D, 87.5 % in 3D"],
+        ["the zoo's thesis, 2.4", "pooling of 2 × 2 discards 75 % of the activations", "75 % in 2D, 87.5 % in 3D"],
         ["the same", "a kernel divisible by the stride avoids the checkerboard", f"with equal weights yes; with random ones {board['four'][0]:.2f}, against {board['stamped'][0]:.2f} for kernel {up_kernel}"],
         ["the same", "artefacts can still leak through", f"{board['stamped'][2]:.4f} after {STEPS} steps, {board['resized'][2]:.4f} with resizing"],
         ["the same, 3.2", "with an identity, the gradient is simply one", f"{run.recorded['conv_residual_factor']:.3f} a layer, {run.recorded['conv_first_residual']:.0f} over thirty"],
@@ -907,7 +911,7 @@ table(
 #
 # Batch norm and dropout have two lives, and `network.train()` and `network.eval()` switch between them. `torch.no_grad()` does not. We train a small network with both, again for T1 at 1 mm, and then use it and forget the switch.
 #
-# **Predict.** We ask the network twice about the same slice, and then show it ten batches of empty patches, in training mode, without any optimiser. Can that do harm?
+# **Predict.** We ask the network twice about the same slice, and then show it ten batches of empty patches, in training mode, without any optimiser. (Empty: $-3$ everywhere, about what air gets by a z-score if nobody sets it to 0 afterwards.) Can that do harm?
 
 # %% tags=["hide-input"]
 network = seeded(lambda: nn.Sequential(ConvNormAct(2, 16, norm="batch", act="relu", axes=2), nn.Dropout2d(drop / 2), Upsample("nearest", axes=2), nn.Conv2d(16, 1, 3, padding=1)), 5)  # fmt: skip
@@ -955,12 +959,12 @@ draw(axes[1, 0], (answers[1] - answers[0])[0, 0], "second minus first", (-1.5, 1
 draw(axes[1, 1], spoilt[0, 0], "eval, after empty patches", GREY)
 show(
     figure,
-    caption="One network, one synthetic slice. First and second answer: training mode left on (orange: more, purple: less). Last: switched to evaluation, but after ten forward passes over empty patches in training mode.",
+    caption="One network, one synthetic slice. First and second answer: training mode left on (orange: more, purple: less; ±1.5 standard deviations). Last: switched to evaluation, but after ten forward passes over empty patches in training mode.",
     alt="The true T1 image, an answer that resembles it, a difference with clear structures, and an answer of wrong brightness",
 )
 
 # %% [markdown]
-# Two answers to one question, {glue:text}`conv_apart` standard deviations apart: dropout still rolls its dice. And the empty patches have done lasting harm, although nothing was learned: batch norm counted them, and its running mean now describes a world of background. In evaluation mode the error rises from {glue:text}`conv_before` to {glue:text}`conv_after`, and it would be saved with the weights. Set `forget = False`, and both are gone. Instance norm has no such memory, one more reason for it in this book.
+# Two answers to one question, {glue:text}`conv_apart` standard deviations apart: dropout still rolls its dice. And the empty patches have done lasting harm, although nothing was learned: batch norm counted them, and its running mean and variance now describe a world of background. In evaluation mode the error rises from {glue:text}`conv_before` to {glue:text}`conv_after`, and it would be saved with the weights. Set `forget = False`, and both are gone. Instance norm has no such memory, one more reason for it in this book.
 #
 # ## Exercises
 #
@@ -980,7 +984,7 @@ show(
 # </details>
 # <details class="solution"><summary>Solution</summary>
 #
-# $r$: 5, 6, 14, 22, 24, then $24 + 3 \cdot 4 \cdot 4 = 72$, with $j = 4$. The map has $16^3$ voxels. 72 is more than 64, so the middle ones see the whole patch, and zeros around it. What they use is much less: their effective field.
+# $r$: 5, 6, 14, 22, 24, then $24 + 3 \cdot 4 \cdot 4 = 72$, with $j = 4$. The map has $16^3$ voxels. 72 is more than 64, so the middle ones, two along each axis, see the whole patch and zeros around it. What they use is much less: their effective field.
 #
 # </details>
 #
@@ -1097,7 +1101,7 @@ quiz(
 #
 # - A convolution is a linear layer with most weights missing and the rest shared; its size, weights and cost are school arithmetic, and in 3D everything is cubed.
 # - A transposed convolution is the adjoint, not the inverse. Its checkerboard comes from four positions with unequal weights: start them equal, or resize first.
-# - The receptive field adds up layer by layer and doubles by strides and dilation; what is used of it is a bell whose width grows as $\sqrt n$.
+# - The receptive field adds up layer by layer and doubles by strides and growing dilation; what a plain stack uses of it, before training, is a bell whose width grows as $\sqrt n$.
 # - Batch norm is another function in training than in use, by about one over the square root of the batch. In 3D prefer a norm that does not know its neighbours.
 # - Dropout keeps the mean and adds variance. Turn the switch: `network.eval()`.
 # - Depth multiplies gradients. A good start or a residual connection keeps them; measure before you train.
@@ -1106,7 +1110,7 @@ quiz(
 #
 # | | |
 # | --- | --- |
-# | scan | one slice of a **synthetic** patient with a tumour, in the format of BraTS, 1 mm, skull-stripped; its tumour is brighter in FLAIR than any healthy tissue, which real ones are not always |
+# | scan | one slice of a **synthetic** patient with a tumour, in the format of BraTS, 1 mm, skull-stripped; most of its tumour is brighter in FLAIR than any healthy tissue, which real ones are not always |
 # | networks | 2D and small; random weights, or trained for a few hundred steps at most on one slice, judged on that slice. 3D differs in counts and in cost, not in the rules |
 # | intervals | over seeds of the weights (and draws of patches), not over patients |
 # | claims | about single layers and untrained stacks; which design segments brains better is the matter of the next lessons |
