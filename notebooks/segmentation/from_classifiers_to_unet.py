@@ -202,8 +202,9 @@ def draw_labels(ax, label, title=""):
 
 person, Z = 0, GRID.shape[2] // 2
 scan, truth = test[person][0][Z], test[person][1][Z]
+shown = torch.where(scan[1] == 0, -3.0, scan[1])  # black around the brain; the networks see 0
 figure, axes = plt.subplots(3, 2, figsize=(5.4, 9.0))
-draw(axes[0, 0], scan[1], "T2")
+draw(axes[0, 0], shown, "T2")
 draw_labels(axes[0, 1], truth, "truth")
 for ax, name in zip(axes.flat[2:], (COARSE, ALL, BARE, UNET), strict=True):
     draw_labels(ax, answers(name, 0, person)[Z], name)
@@ -216,7 +217,7 @@ show(
 )
 
 # %% [markdown]
-# The brains are {term}`synthetic <synthetic data>`: infants of six months in the format of iSEG, in slices with voxels of a few mm, where white and grey matter hardly differ; the patient's right is on your left. All four networks go down to a quarter of the resolution by the same layers. Two of the answers are blobs and two are sharp, and the difference is one line in the forward pass.
+# The brains are {term}`synthetic <synthetic data>`: infants of six months in the format of iSEG, in slices with voxels of a few mm, where white and grey matter hardly differ; the patient's right is on your left. All four networks go down to a quarter of the resolution by the same layers. Two of the answers are blobs and two are sharp, and the difference is one line in the forward pass. (Where the third has black holes, it takes fluid for background.)
 #
 # ## A classifier is a convolution
 #
@@ -229,8 +230,11 @@ show(
 # where $w$ is the row $k$ of $W$, folded. Give it larger maps and there are more places to stand. The classifier needs no retraining: its weights stay, only their shape changes. A {term}`fully convolutional network` has no other layers, so it takes any size.
 
 # %%
-down = [nn.Conv2d(2, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(8, 16, 3), nn.ReLU(), nn.MaxPool2d(2)]  # fmt: skip
-features = seeded(lambda: nn.Sequential(*down))
+def brick(inputs, outputs):
+    return nn.Conv2d(inputs, outputs, 3), nn.ReLU(), nn.MaxPool2d(2)
+
+
+features = seeded(lambda: nn.Sequential(*brick(2, 8), *brick(8, 16)))
 linear = seeded(lambda: nn.Linear(16 * 2 * 2, 4))  # a patch of 16 x 16 leaves 2 x 2
 convolution = nn.Conv2d(16, 4, 2)
 convolution.weight.data = linear.weight.data.reshape(4, 16, 2, 2)  # (unet-fcn)
@@ -244,8 +248,9 @@ convolution.bias.data = linear.bias.data
 slice_ = F.interpolate(scan[None], (64, 80))
 with torch.no_grad():
     at_once = convolution(features(slice_))[0]  # (4, rows, columns)
-    patches = slice_.unfold(2, 16, 4).unfold(3, 16, 4)[0]  # (2, rows, columns, 16, 16)
-    one_by_one = linear(features(patches.flatten(1, 2).transpose(0, 1)).flatten(1))
+    patches = slice_.unfold(2, 16, 4).unfold(3, 16, 4)[0]
+    patches = patches.flatten(1, 2).transpose(0, 1)  # (patches, 2, 16, 16)
+    one_by_one = linear(features(patches).flatten(1))
 print(f"{at_once.shape[1]} x {at_once.shape[2]} answers")
 torch.testing.assert_close(one_by_one.T.reshape(at_once.shape), at_once)
 
@@ -263,7 +268,7 @@ def products(layers, x):
 
 with torch.no_grad():
     whole = products([*features, convolution], slice_)
-    alone = products([*features, convolution], patches.flatten(1, 2).transpose(0, 1))
+    alone = products([*features, convolution], patches)
     every = products([*features, convolution], torch.zeros(1, 2, 16, 16)) * 49 * 65
 run.record("unet_answers", at_once[0].numel(), low=221, high=221, digits=0)
 run.record("unet_saved", alone / whole, low=5, high=16, digits=1)
@@ -297,17 +302,18 @@ repeated = F.interpolate(x, scale_factor=2, mode="nearest")
 torch.testing.assert_close(up(x), F.conv3d(repeated, up.weight, padding=1))
 
 a, b, c = 1.0, 20.0, 300.0  # along one axis, by hand
-line = torch.tensor([[[1.0, 2.0, 3.0]]])
-two_steps = F.conv1d(line.repeat_interleave(2, -1), torch.tensor([[[a, b, c]]]), padding=1)
+line, kernel = torch.tensor([[[1.0, 2.0, 3.0]]]), torch.tensor([[[a, b, c]]])
+two_steps = F.conv1d(line.repeat_interleave(2, -1), kernel, padding=1)
 taps = torch.tensor([[[c, b + c, a + b, a]]])  # (unet-double)
-torch.testing.assert_close(F.conv_transpose1d(line, taps, stride=2, padding=1), two_steps)
+one_step = F.conv_transpose1d(line, taps, stride=2, padding=1)
+torch.testing.assert_close(one_step, two_steps)
 
 # %% [markdown]
 # ## The U
 #
 # The U-Net {cite}`ronneberger2015` climbs with *features* instead of scores. On the way down, level $l$ makes a map $e_l$ of the pooled map above it; on the way up, level $l$ doubles what comes from below, puts $e_l$ beside it along the channels, and convolves both:
 #
-# $$ e_l = F_l(P\, e_{l-1}), \qquad d_L = e_L, \qquad d_l = G_l\big([\,U_l\, d_{l+1},\; e_l\,]\big). $$ (unet-levels)
+# $$ \begin{aligned} e_l &= F_l(P\, e_{l-1}), \\ d_L &= e_L, \\ d_l &= G_l\big([\,U_l\, d_{l+1},\; e_l\,]\big). \end{aligned} $$ (unet-levels)
 #
 # $F_l$ and $G_l$ are two convolutions each, $P$ is max-pooling, $U_l$ a transposed convolution, and the logits are a $1 \times 1$ convolution of $d_0$. The bracket is the {term}`skip connection`. Channels double on each level down and halve on each level up. That is all:
 
@@ -381,14 +387,14 @@ def map_of(stage, name):
 
 
 def draw_stage(network, stage):
-    name = UNET if network == "with skips" else BARE
+    name = UNET if network == "with" else BARE
     values, channels = map_of(stage, name)
     seen = seen_by(stage, "join" if name == UNET else "none")
     figure, axes = plt.subplots(1, 2, figsize=(5.4, 3.7))
     factor = scan.shape[1] // values.shape[0]
     slices.draw_slice(axes[0], values[..., None], index=0, window=(0, float(values.quantile(0.995)) + 1e-6), cmap="viridis", spacing=(MM * factor, MM * factor, 1), smooth=False)  # fmt: skip
     axes[0].set_title(f"{channels} maps of {values.shape[0]} × {values.shape[1]}", fontsize=10)
-    draw(axes[1], scan[1], f"sees {seen.extent[0]} × {seen.extent[1]} voxels")
+    draw(axes[1], shown, f"sees {seen.extent[0]} × {seen.extent[1]} voxels")
     wide, high = (length * MM for length in scan.shape[1:])
     edge = seen.extent[0] * MM
     box = plt.Rectangle(((wide - edge) / 2, (high - edge) / 2), edge, edge, fill=False, edgecolor=style.GREEN, linewidth=2)  # fmt: skip
@@ -399,10 +405,10 @@ def draw_stage(network, stage):
 explore(
     draw_stage,
     caption="Through the U of the trained network, stage by stage: its most active map, and the square that one of its voxels has seen (green; where you see no square it is larger than the slice). Drag the stage down to the bottom and up again, then do it once more without skips: which maps lose their edges?",
-    alt=lambda network, stage: f"U-Net {network}, stage {stage}: a map of {map_of(stage, UNET)[0].shape[0]} voxels across, and a scan with a square of {seen_by(stage, 'join' if network == 'with skips' else 'none').extent[0]} voxels",
-    labels={"network": "U-Net", "stage": "stage"},
-    start={"network": "with skips", "stage": "bottom"},
-    network=["with skips", "without skips"],
+    alt=lambda network, stage: f"U-Net {network} skips, stage {stage}: a map of {map_of(stage, UNET)[0].shape[0]} voxels across, and a scan with a square of {seen_by(stage, 'join' if network == 'with' else 'none').extent[0]} voxels",
+    labels={"network": "skips", "stage": "stage"},
+    start={"network": "with", "stage": "bottom"},
+    network=["with", "without"],
     stage=STAGES,
 )  # fmt: skip
 for name, stage in (("first", "down 0"), ("bottom", "bottom"), ("last", "up 0")):
@@ -448,7 +454,7 @@ for tissue, interval in gap.items():
 #
 # Look twice at the number without skips, though. From seed to seed it runs from {glue:text}`unet_bare_worst` to {glue:text}`unet_bare_best`: in some runs of this short training the network never learns to name the fluid. The information is not gone, for the FCN that reads the same bottom with a single layer gets {glue:text}`unet_coarse_fluid`. So skips do two things. They bring back the places, and they are a short way for the gradient to the fine layers. A longer training may close part of the gap; we have not run it here.
 #
-# Another surprise is in the middle of the table. "FCN, all levels" has no way up at all, and with {glue:text}`unet_share` of the weights of the U-Net it reaches {glue:text}`unet_all_fluid` on the fluid, where the U-Net has {glue:text}`unet_unet_fluid`. What matters most here is not how one climbs but *that the fine maps are read at all*. What the U-Net adds is that it can combine fine and coarse *before* it decides. Sums of scores cannot say "bright, *but only* outside the brain". With hard borders and a longer training that should count for more; the next lesson trains longer, in 3D.
+# Another surprise is in the middle of the table. "FCN, all levels" has no way up at all, and with {glue:text}`unet_share` of the weights of the U-Net it reaches {glue:text}`unet_all_fluid` on the fluid, where the U-Net has {glue:text}`unet_unet_fluid`. What matters most here is not how one climbs but *that the fine maps are read at all*. What the U-Net adds is that it can combine fine and coarse *before* it decides. Sums of scores cannot say "bright, *but only* outside the brain". With harder borders and a longer training we expect that to count for more; the next lesson trains longer, in 3D.
 #
 # The FCN's authors did this experiment on photographs. Theirs beside ours, as they measured, by the mean over classes (with background) of the {term}`intersection over union`:
 
@@ -482,11 +488,11 @@ for key, values, low in (("first", step[0], 0.0), ("second", step[1], 0.0)):
 
 # %% tags=["hide-input"]
 ZOO = [
-    ("2D U-Net", lambda: UNet2d(1, 2, norm=None), "3 × 3", "max-pooling", "beside", "–", "–"),
-    ("V-Net", lambda: VNet(1, 4), "5 × 5 × 5", "convolution", "beside, residual", "~45 million", "45,611,956"),
-    ("V-Net light", lambda: VNetLight(1, 4), "5 × 5 × 5", "convolution", "beside, residual", "~25 million", "12,247,988"),
-    ("3D U-Net, width 8", lambda: UNet3d(2, 4), "3 × 3 × 3", "convolution", "beside, scores summed", "~10 million", "1,781,744"),
-    ("3D U-Net, width 16", lambda: UNet3d(2, 4, width=16), "3 × 3 × 3", "convolution", "beside, scores summed", "~10 million", "7,125,216"),
+    ("2D U-Net", lambda: UNet2d(1, 2, norm=None), "3²", "max-pooling", "beside", "–", "–"),
+    ("V-Net", lambda: VNet(1, 4), "5³", "convolution", "beside, residual", "~45 million", "45,611,956"),
+    ("V-Net light", lambda: VNetLight(1, 4), "5³", "convolution", "beside, residual", "~25 million", "12,247,988"),
+    ("3D U-Net, width 8", lambda: UNet3d(2, 4), "3³", "convolution", "beside, scores summed", "~10 million", "1,781,744"),
+    ("3D U-Net, width 16", lambda: UNet3d(2, 4, width=16), "3³", "convolution", "beside, scores summed", "~10 million", "7,125,216"),
 ]  # fmt: skip
 rows = []
 for name, make, kernel, halving, joined, thesis, code in ZOO:
@@ -509,7 +515,7 @@ table(
 #
 # $$ \text{weights} \propto 4^l, \qquad \text{values} \propto 2^{(1 - D)\, l}. $$ (unet-where)
 #
-# **Predict.** In three dimensions and five levels: how much of the weights does the bottom level hold, and how much of the memory does the finest?
+# **Predict.** In three dimensions and five levels: how much of the weights do the two lowest levels hold, and how much of the values does the finest?
 
 # %% tags=["hide-input"]
 SHAPE = (128, 128, 64)  # a sub-volume of the thesis
@@ -549,7 +555,7 @@ axes[1].set(ylabel="share of values (%)", xlabel="level", xticks=places, xtickla
 axes[0].legend(frameon=False)
 show(
     figure,
-    caption="Where the weights of two networks lie (top) and where the values that their convolutions make (bottom), for two channels of 128 × 128 × 64 voxels. The two pictures are mirror images.",
+    caption="Where the weights of two networks lie (top) and where the values that their convolutions make (bottom), for two channels of 128 × 128 × 64 voxels. One picture is nearly the mirror image of the other.",
     alt="Bars over five levels: weights rise steeply towards the bottom level; values fall steeply from the finest level",
 )
 w, v, gib = shares["3D U-Net"]
@@ -560,7 +566,7 @@ run.record("unet_values_gib_vnet", shares["V-Net"][2], low=0.3, high=6, digits=2
 run.record("unet_weights_mib", 4 * sum(p.numel() for p in MAKES["3D U-Net"].parameters()) / 2**20, low=6, high=8, digits=1, unit="MiB")  # fmt: skip
 
 # %% [markdown]
-# The two lowest levels hold {glue:text}`unet_weights_bottom` of the 3D U-Net's weights, the finest level {glue:text}`unet_values_finest` of its values. All weights together are {glue:text}`unet_weights_mib`; the values of one sub-volume are {glue:text}`unet_values_gib`, in V-Net {glue:text}`unet_values_gib_vnet`, counting what convolutions make and nothing else. So a count of parameters says little about whether a network fits on a card, and a level more at the bottom costs weights but hardly memory. Where it does go, to the byte, is the subject of a lesson of its own.
+# The two lowest levels hold {glue:text}`unet_weights_bottom` of the 3D U-Net's weights, the finest level {glue:text}`unet_values_finest` of its values. (The last level but one is on the way down and up, with twice the channels where both meet; the bottom is passed once.) All weights together are {glue:text}`unet_weights_mib`; the values of one sub-volume are {glue:text}`unet_values_gib`, in V-Net {glue:text}`unet_values_gib_vnet`, counting what convolutions make and nothing else. So a count of parameters says little about whether a network fits on a card, and a level more at the bottom costs weights but hardly memory. Where it does go, to the byte, is the subject of a lesson of its own.
 #
 # ## Where it breaks
 #
@@ -574,7 +580,7 @@ try:
     print(f"the slice passes: {tuple(unet(network, x).shape)}")
     assert side % 8 == 0
 except RuntimeError as error:
-    print(str(error).splitlines()[0])
+    print(str(error).split(" for ")[0])
     assert side % 8
 network.odd = odd
 if odd == "pad" or side % 8 == 0:
@@ -766,14 +772,14 @@ quiz(
 # - FCN adds scores, U-Net joins features, V-Net adds residuals and strides, the 3D U-Net of the thesis does all of it.
 # - Repeat-and-convolve is a transposed convolution; in 3D it costs 8 products for an output instead of 27.
 # - Weights sit at the bottom, memory at the top.
-# - Sizes must divide by $2^L$, and answers near the edge of a patch are worse than those in its middle.
+# - Sizes must divide by $2^L$, and near the edge of a patch most answers hang on where it was cut.
 #
 # ## Data and limits
 #
 # | | |
 # | --- | --- |
 # | subjects and scans | **synthetic**: infants in the format of iSEG 2017, built from an adult template, in coarse slices of one plane; the truth is exact, contrasts are round numbers |
-# | networks | 2D, width 8, three levels, a hundred steps, one learning rate for all, tuned for none; more training narrows the gaps between those that read the fine maps |
+# | networks | 2D, width 8, three levels, a hundred steps, one learning rate for all, tuned for none; a longer training may change their order |
 # | the ablation | "no skips" has fewer weights, because its convolutions get fewer channels; the FCNs have no way up at all |
 # | paper's numbers | another task, another metric's base, another decade's network: the direction can be compared, the size cannot |
 # | claims | about these designs on these data; none about patients or programs |
