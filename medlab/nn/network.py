@@ -22,7 +22,7 @@ class Network(nn.Module):
     (`torch.utils.checkpoint`), with the same numbers and generators. odd: what happens to sizes that do not divide,
     "pad" (and crop back) or "refuse", see `medlab.nn.sizes`.
 
-    Attributes: `axes` of space, 2 or 3; `multiple`, what sizes are filled up to; `scales` of the logits in training.
+    Attributes: `axes` of space, 2 or 3; `multiple`, what sizes are filled up to.
     Weights are drawn from torch's global generator (`torch.manual_seed`), see `initialise`.
     """
 
