@@ -338,7 +338,7 @@ assert without("iseg", "late_fusion") < without("iseg", "densenet3d")
 #
 # All networks learn from the same loss: soft Dice (thesis eq. 5.21) and cross entropy, in equal parts,
 #
-# $$ L = \frac{1}{|P|} \sum_{k \in P} \left( 1 - \frac{2 \sum_\mathbf{x} y_{k\mathbf{x}}\, p_{k\mathbf{x}} + \varepsilon}{\sum_\mathbf{x} y_{k\mathbf{x}}^2 + \sum_\mathbf{x} p_{k\mathbf{x}}^2 + \varepsilon} \right) - \frac{1}{N} \sum_{\mathbf{x}, k} y_{k\mathbf{x}} \log p_{k\mathbf{x}} , $$ (zoo-loss)
+# $$ \begin{aligned} L = {} & \frac{1}{|P|} \sum_{k \in P} \left( 1 - \frac{2 \sum_\mathbf{x} y_{k\mathbf{x}}\, p_{k\mathbf{x}} + \varepsilon}{\sum_\mathbf{x} y_{k\mathbf{x}}^2 + \sum_\mathbf{x} p_{k\mathbf{x}}^2 + \varepsilon} \right) \\ & - \frac{1}{N} \sum_{\mathbf{x}, k} y_{k\mathbf{x}} \log p_{k\mathbf{x}} , \end{aligned} $$ (zoo-loss)
 #
 # where $P$ holds the classes that are *present* in the sub-volume. The thesis has Dice alone, over all classes. Cross entropy sees to it that voxels of an absent class are still told off. [Losses](../validation/losses.ipynb) shows what each part asks for.
 
@@ -350,8 +350,8 @@ z = 2 * torch.randn(y.shape, generator=run.fresh_generator(1), dtype=torch.float
 p = z.softmax(0)
 present = y.sum((1, 2, 3)) > 0
 both, power = (y * p).sum((1, 2, 3)), (y**2 + p**2).sum((1, 2, 3))
-by_dice = (1 - (2 * both + 1e-5) / (power + 1e-5))[present].mean()  # (zoo-loss), left
-by_entropy = -(y * p.log()).sum(0).mean()  # right
+by_dice = (1 - (2 * both + 1e-5) / (power + 1e-5))[present].mean()  # (zoo-loss), first line
+by_entropy = -(y * p.log()).sum(0).mean()  # second line
 theirs = unet.losses(z[None].float(), one.label[box][None].long())
 torch.testing.assert_close((by_dice + by_entropy).float(), theirs["loss"], rtol=1e-4, atol=0)
 
@@ -383,7 +383,7 @@ run.record("zoo_nonempty", 100 * allowed / M, low=30, high=100, unit="%", digits
 #
 # A segmentation is wanted for the scan, not for pieces. Windows $w$ at corners $\mathbf{c}_w$ are spread so that neighbours overlap, and where several cover a voxel their probabilities are blended with a weight $g$ that trusts the middle of a window more than its border:
 #
-# $$ p(\mathbf{x}) = \frac{\sum_w g(\mathbf{x} - \mathbf{c}_w)\, p_w(\mathbf{x})}{\sum_w g(\mathbf{x} - \mathbf{c}_w)}, \qquad g(\mathbf{u}) = \prod_{a=1}^{3} \exp\!\left( -\frac{(u_a - \frac{s_a - 1}{2})^2}{2 (s_a / 8)^2} \right) . $$ (zoo-blend)
+# $$ \begin{aligned} p(\mathbf{x}) &= \frac{\sum_w g(\mathbf{x} - \mathbf{c}_w)\, p_w(\mathbf{x})}{\sum_w g(\mathbf{x} - \mathbf{c}_w)}, \\ g(\mathbf{u}) &= \prod_{a=1}^{3} \exp\!\left( -\frac{(u_a - \frac{s_a - 1}{2})^2}{2 (s_a / 8)^2} \right) . \end{aligned} $$ (zoo-blend)
 
 # %%
 edge, side, corners = 24, 16, (0, 8)  # half a window apart
