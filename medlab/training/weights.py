@@ -37,7 +37,9 @@ def save_weights(
         tensors = module.state_dict()
         count = sum(parameter.numel() for parameter in module.parameters())
     else:
-        tensors, count = dict(module), sum(value.numel() for value in module.values())
+        # Layers that share their weights hold the same memory: it counts once.
+        tensors = dict(module)
+        count = sum({value.data_ptr(): value.numel() for value in tensors.values()}.values())
     # Copies: a file holds each tensor once and whole, also where two share memory or one is a view.
     data = save({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()})
     full = {
