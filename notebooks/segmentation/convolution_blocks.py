@@ -367,12 +367,12 @@ draw(axes[1], T2, "T2", (-1.5, 4))
 draw(axes[2], bright, "what is left", (0, 1.2), "magma")
 show(
     figure,
-    caption="Two channels of a synthetic scan, and what one kernel of a single voxel makes of them: 1 · FLAIR + ½ · T2 − 2, and no less than 0 (black 0, white 1.2). Fluid is gone; of the tumour the darker part is missing.",
+    caption="Two channels of a synthetic scan, and what one kernel of a single voxel makes of them: 1 · FLAIR + ½ · T2 − 2, and no less than 0 (black: 0, pale yellow: 1.2). Fluid is gone; of the tumour the darker part is missing.",
     alt="FLAIR with a bright tumour, T2 with bright fluid and tumour, and a dark map in which the tumour alone is bright",
 )
 
 # %% [markdown]
-# A Dice coefficient of {glue:text}`conv_one_dice` from two weights and a bias, in one slice of a synthetic tumour. No healthy voxel passes; what is missed is the part of the tumour that is no brighter than healthy tissue. Real tumours are less obliging, and healthy tissue elsewhere in the head is bright, too. But it shows what a $1 \times 1$ layer is for: it decides, or it makes many channels into few before an expensive layer.
+# A Dice coefficient of {glue:text}`conv_one_dice` from two weights and a bias, in one slice of a synthetic tumour. No healthy voxel passes; what is missed is the darker part of the tumour. Real tumours are less obliging, and healthy tissue elsewhere in the head is bright, too. But it shows what a $1 \times 1$ layer is for: it decides, or it makes many channels into few before an expensive layer.
 #
 # ### What 3D costs
 #
@@ -618,7 +618,7 @@ first = norm.eval()(batch)[0, 0, 0, 0].item()
 print(f"the 2 becomes {expected[0, 0, 0, 0]:.2f} in training, {first:.2f} in use")
 
 # %% [markdown]
-# So large a gap is that of a beginner: after some dozens of steps the running values have arrived. A gap remains. In training your patch is normalised with its neighbours in the batch; change them, and its answer changes. In use it is normalised by the average over all batches.
+# So large a gap is that of a beginner: after some dozens of steps the running values have arrived. A gap remains. In training your patch is normalised with its neighbours in the batch; change them, and its answer changes. In use it is normalised by the average over recent batches.
 #
 # **Predict.** By how much does the difference between training and use shrink, if the batch grows from 1 patch to 16?
 
