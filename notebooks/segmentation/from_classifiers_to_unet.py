@@ -229,6 +229,7 @@ show(
 #
 # where $w$ is the row $k$ of $W$, folded. Give it larger maps and there are more places to stand. The classifier needs no retraining: its weights stay, only their shape changes. A {term}`fully convolutional network` has no other layers, so it takes any size.
 
+
 # %%
 def brick(inputs, outputs):
     return nn.Conv2d(inputs, outputs, 3), nn.ReLU(), nn.MaxPool2d(2)
@@ -375,7 +376,9 @@ class Until(nn.Module):
 def seen_by(stage, skips):
     """Without normalisation, which sees the whole slice by its mean; weights as drawn."""
     make = lambda: UNet2d(2, 4, width=4, levels=levels, norm=None, skips=skips)  # noqa: E731
-    return measured_receptive_field(Until(seeded(make), stage), 2, (192, 192), draws=4, seed=seed)
+    return measured_receptive_field(
+        Until(seeded(make), stage), 2, (192, 192), draws=4, seed=seed
+    )
 
 
 @lru_cache
@@ -613,7 +616,9 @@ changed = 100 * np.mean([errors_by_distance(s) for s in range(SEEDS)], 0)
 figure, ax = plt.subplots(figsize=(5.4, 3.0))
 middle = [mean_interval(changed[:, d]) for d in range(changed.shape[1])]
 ax.errorbar(np.arange(len(middle)) + 1, [m.mean for m in middle], [m.half for m in middle], color=style.BLUE, capsize=2, marker="o", markersize=4)  # fmt: skip
-ax.set(xlabel="distance from the cut (voxels)", ylabel="answers that changed (%)", ylim=(0, None))
+ax.set(
+    xlabel="distance from the cut (voxels)", ylabel="answers that changed (%)", ylim=(0, None)
+)
 show(
     figure,
     caption=f"The same brain voxels, seen in the whole slice and in one half of it: how many get another label, by their distance from the cut. Mean of {SEEDS} seeds, ± the 95 % interval over {TEST} synthetic test subjects.",
@@ -711,7 +716,9 @@ def check_any_size(any_size):
             return f"the answer has the shape {tuple(answer.shape)}, expected that of x, {tuple(x.shape)}."
         if not torch.equal(seen[0][..., : shape[0], : shape[1]], x):
             return "the image has moved; fill up behind the last row and column only."
-        if sizes[0] > shape[0] and not torch.equal(seen[0][..., shape[0], : shape[1]], x[..., -1, :]):
+        if sizes[0] > shape[0] and not torch.equal(
+            seen[0][..., shape[0], : shape[1]], x[..., -1, :]
+        ):
             return "the new rows are not the last row repeated."
         if not torch.equal(answer, halves(seen[0])[..., : shape[0], : shape[1]]):
             return "the answer is not the part of the network's that lies over x."

@@ -249,12 +249,14 @@ at = int(shown.cores.sum((1, 2)).argmax())
 figure, axes = plt.subplots(2, 1, figsize=(5.0, 7.0), height_ratios=(1.25, 1))
 extent = (0, GRID.shape[0] * MM, 0, GRID.shape[1] * MM)
 flair = torch.where(shown.images[at].abs().sum(0) > 0, shown.images[at, 3], -3.0)
-axes[0].imshow(flair.T, origin="lower", extent=extent, vmin=-3, vmax=4)
+axes[0].imshow(flair.flip(0).T, origin="lower", extent=extent, vmin=-3, vmax=4)
 with torch.no_grad():
     said = method.net(shown.images[at : at + 1]).argmax(1)[0]
 for mask, colour in ((shown.cores[at], style.ORANGE), (said, style.BLUE)):
-    axes[0].contour(np.kron(mask.T, np.ones((6, 6))), [0.5], colors=[colour], linewidths=1.6, extent=extent)  # fmt: skip
+    axes[0].contour(np.kron(mask.flip(0).T, np.ones((6, 6))), [0.5], colors=[colour], linewidths=1.6, extent=extent)  # fmt: skip
 axes[0].set(xlim=(10, extent[1] - 10), ylim=(10, extent[3] - 10))
+for x, side in ((0.03, "R"), (0.92, "L")):
+    axes[0].text(x, 0.92, side, color="white", fontsize=11, transform=axes[0].transAxes)
 axes[0].set_axis_off()
 axes[0].set_title("FLAIR, truth, answer", fontsize=10)
 axes[1].plot(smooth(result.curve("loss")[1]), color=style.BLUE, label="training")
@@ -411,7 +413,7 @@ run.record("train_rate_from", min(good), low=1e-4, high=1, digits=2)
 run.record("train_rate_to", max(good), low=1e-4, high=1, digits=1)
 
 # %% [markdown]
-# A valley, with a flat floor. At 0.0001 the loss has hardly moved, {glue:text}`train_rate_low`: the line is smooth and falls, and nothing about it looks wrong. At 1 it does not explode: the loss just stays high ({glue:text}`train_rate_high`), because Adam bounds each step; plain gradient descent would be gone. The floor of the valley, {glue:text}`train_rate_good`, lies at {glue:text}`train_rate_best`, and everything between {glue:text}`train_rate_from` and {glue:text}`train_rate_to` is within twice of it. So search in factors of three to ten, with short runs, on the training loss, and take a rate *left* of the cliff {cite}`smith2017`. With so few steps the schedule mostly pays for what it spends at small rates, and ends higher than the fixed rate. Its time comes in longer trainings, which have something to settle: all others on this page but those of the first picture use it.
+# A valley, with a flat floor. At 0.0001 the loss has hardly moved, {glue:text}`train_rate_low`: the line is smooth and falls, and nothing about it looks wrong. At 1 it does not explode: the loss just stays high ({glue:text}`train_rate_high`), because Adam bounds each step; plain gradient descent would be gone. The floor of the valley, {glue:text}`train_rate_good`, lies at {glue:text}`train_rate_best`, and everything between {glue:text}`train_rate_from` and {glue:text}`train_rate_to` is within twice of it. So search in factors of three to ten, with short runs, on the training loss, and take a rate *left* of the cliff {cite}`smith2017`. With so few steps the schedule mostly pays for what it spends at small rates, and ends higher than the fixed rate. Its time comes in longer trainings, which have something to settle; most others on this page use it.
 #
 # ## Batch size
 #
@@ -769,7 +771,7 @@ table(
 )  # fmt: skip
 
 # %% [markdown]
-# First row: our curves show the gap, and a validation loss that levels out and wavers; a clear rise would take a longer training. Second row: where whole slices of two patients were learned, augmentation was worth more than anything else on this page but more patients. The thesis cut many sub-volumes from eight or nine patients and did without.
+# First row: our curves show the gap, and a validation loss that levels out and wavers; a clear rise would take a longer training. Second row: where whole slices of two patients were learned, augmentation was worth more than anything else on this page but more patients. The thesis cut hundreds of sub-volumes from six to nine patients and did without.
 #
 # Look at the last row twice. The difference between half and full precision is {glue:text}`train_half` in Dice. With an interval over *patients* it is ± {glue:text}`train_half_patients`, with one over *seeds* ± {glue:text}`train_half_seeds`. The first treats the three trainings as given and asks what other patients would say. The second asks what another start would say, and that is the question when one *way of training* is compared with another: rounding pushes every training onto another path, as another seed does. Three seeds are hardly enough to answer it. One is none.
 #
