@@ -407,7 +407,7 @@ def draw_stage(network, stage):
 
 explore(
     draw_stage,
-    caption="Through the U of the trained network, stage by stage: its most active map, and the square that one of its voxels has seen (green; where you see no square it is larger than the slice). Drag the stage down to the bottom and up again, then do it once more without skips: which maps lose their edges?",
+    caption="Through the U of the trained network, stage by stage: its most active map, and the square that one of its voxels has seen (green). Drag the stage down to the bottom and up again, then do it once more without skips: which maps lose their edges?",
     alt=lambda network, stage: f"U-Net {network} skips, stage {stage}: a map of {map_of(stage, UNET)[0].shape[0]} voxels across, and a scan with a square of {seen_by(stage, 'join' if network == 'with' else 'none').extent[0]} voxels",
     labels={"network": "skips", "stage": "stage"},
     start={"network": "with", "stage": "bottom"},
@@ -418,7 +418,7 @@ for name, stage in (("first", "down 0"), ("bottom", "bottom"), ("last", "up 0"))
     run.record(f"unet_sees_{name}", seen_by(stage, "join").extent[0], low=3, high=192, digits=0)
 
 # %% [markdown]
-# {glue:text}`unet_sees_first` voxels across at first, {glue:text}`unet_sees_bottom` at the bottom, and {glue:text}`unet_sees_last` at the end: the way up adds to the field, since its convolutions look around on coarse maps as well. So a voxel of the output knows its neighbours at full resolution *and* where in the head it is. With normalisation it knows the mean of the whole slice, too. Without skips the field is much the same. What the maps on the way up have lost is their edges, and no convolution finds those again.
+# {glue:text}`unet_sees_first` voxels across at first, {glue:text}`unet_sees_bottom` at the bottom, and {glue:text}`unet_sees_last` at the end: the way up adds to the field, since its convolutions look around on coarse maps as well. So a voxel of the output knows its neighbours at full resolution *and* where in the head it is. With normalisation it knows the mean of the whole slice, too. Without skips the field is much the same. What the maps on the way up have lost is their edges. The stripes of period two that you may see there (stage up 1) are a {term}`checkerboard artefact` of the transposed convolution, which no fine map covers up.
 #
 # ## The experiment: what skips bring back
 #
