@@ -25,6 +25,8 @@ def test_the_thesis(network, dataset, patch, channels, steps):
     config = Config.paper(network, dataset)
     assert (config.patch, config.channels, config.steps) == (patch, channels, steps)
     assert (config.optimiser, config.learning_rate, config.weight_decay, config.batch) == ("sgd", 1e-3, 1e-8, 1)
+    assert nn.build(network, len(channels), 4, **config.network_options)  # with the dropout of its code
+    assert config.network_options["dropout"] == {"unet3d": 0.6, "vnet": 0.5, "vnet_light": 0.5}.get(network, 0.1)
     assert config.cross_entropy_weight == 0 and config.absent == "ignore" and config.classes == 4
 
 

@@ -123,6 +123,7 @@ class Config:
         dense = network in DENSE
         return cls(
             network=network,
+            options=tuple(PAPER_DROPOUT[network].items()),
             channels=channels,
             spacing_mm=recipe.spacing_mm,
             patch=(28, 28, 28) if dense else recipe.patch,
@@ -243,6 +244,16 @@ PAPER_CHANNELS = {
     "densenet3d": 3,
     "late_fusion": 2,
     "early_fusion": 2,
+}
+# Not in the thesis's text, but in its public code.
+_DENSE_DROPOUT = {"dropout": 0.1, "last_dropout": 0.5}
+PAPER_DROPOUT = {
+    "vnet": {"dropout": 0.5},
+    "vnet_light": {"dropout": 0.5},
+    "unet3d": {"dropout": 0.6},
+    "densenet3d": _DENSE_DROPOUT,
+    "late_fusion": _DENSE_DROPOUT,
+    "early_fusion": _DENSE_DROPOUT,
 }
 DENSE = ("densenet3d", "skip_densenet3d", "late_fusion", "early_fusion", "hyperdense")
 
