@@ -227,7 +227,7 @@ show(
 #
 # $$ \big(W \operatorname{vec}(f)\big)_k = \sum_{c} \sum_{\mathbf{u} \in h \times h} w_{k c \mathbf{u}}\, f_{c, \mathbf{u}}, $$ (unet-fcn)
 #
-# where $w$ is the row $k$ of $W$, folded. Give it larger maps and there are more places to stand. The classifier needs no retraining: its weights stay, only their shape changes. A {term}`fully convolutional network` has no other layers, so it takes any size.
+# where $w_k$ is the row $k$ of $W$, folded to $C$ small squares of $h \times h$. Give it larger maps and there are more places to stand. The classifier needs no retraining: its weights stay, only their shape changes. A {term}`fully convolutional network` has no other layers, so it takes any size.
 
 
 # %%
@@ -276,7 +276,7 @@ run.record("unet_saved", alone / whole, low=5, high=16, digits=1)
 run.record("unet_saved_voxel", every / whole, low=80, high=256, digits=0)
 
 # %% [markdown]
-# $(64 - 16)/4 + 1 = 13$ by $17$, the same {glue:text}`unet_answers` numbers as from {glue:text}`unet_answers` separate patches, to the last rounding, for {glue:text}`unet_saved` times fewer products; against a patch around *each* voxel, {glue:text}`unet_saved_voxel` times fewer.
+# $(64 - 16)/4 + 1 = 13$ by $17$, the same {glue:text}`unet_answers` answers as from {glue:text}`unet_answers` separate patches, to the last rounding, for {glue:text}`unet_saved` times fewer products. A patch at *each* of the $49 \times 65$ places would cost {glue:text}`unet_saved_voxel` times as much, but it would also give an answer at each of them.
 #
 # What we do not have is an answer at each voxel. The poolings gave the classifier a wide {term}`receptive field` and took away the places in between. Thesis, section 3.4 {cite}`zoothesis`: what is there is told by the coarse maps, *where* it is by the fine ones.
 #
@@ -286,11 +286,11 @@ run.record("unet_saved_voxel", every / whole, low=80, high=256, digits=0)
 #
 # $$ t_L = s_L, \qquad t_l = s_l + U\, t_{l+1}. $$ (unet-fuse)
 #
-# No scores at a level means $s_l = 0$ there. That is the whole of `fuse` in the setup of this page, and of the three FCNs we train below.
+# No scores at a level means $s_l = 0$ there. That is the whole of `fuse` in the setup of this page (with bilinear interpolation as $U$), and of the way back in the three FCNs we train below.
 #
 # ### Doubling: two ways that are one
 #
-# $U$ can repeat voxels, interpolate, or be a {term}`transposed convolution` that learns how. Repeating and then convolving is popular because it shows no {term}`checkerboard artefact`. It is not another kind of thing, though. A kernel $(a, b, c)$ that slides over $x_0, x_0, x_1, x_1, \ldots$ meets each copy twice, so its weights can be added beforehand: repeat-and-convolve *is* a transposed convolution of kernel 4 and stride 2, with the weights
+# $U$ can repeat voxels, interpolate, or be a {term}`transposed convolution` that learns how. Repeating and then convolving is popular because it shows no {term}`checkerboard artefact`. It is not another kind of thing, though. A kernel $(a, b, c)$ that slides over $x_0, x_0, x_1, x_1, \ldots$ always has two neighbouring weights on copies of one value, so these can be added beforehand: repeat-and-convolve *is* a transposed convolution of kernel 4 and stride 2, with the weights
 #
 # $$ (c,\; b + c,\; a + b,\; a). $$ (unet-double)
 #
@@ -316,7 +316,7 @@ torch.testing.assert_close(one_step, two_steps)
 #
 # $$ \begin{aligned} e_l &= F_l(P\, e_{l-1}), \\ d_L &= e_L, \\ d_l &= G_l\big([\,U_l\, d_{l+1},\; e_l\,]\big). \end{aligned} $$ (unet-levels)
 #
-# $F_l$ and $G_l$ are two convolutions each, $P$ is max-pooling, $U_l$ a transposed convolution, and the logits are a $1 \times 1$ convolution of $d_0$. The bracket is the {term}`skip connection`. Channels double on each level down and halve on each level up. That is all:
+# It begins with $e_0 = F_0(x)$ of the image $x$. $F_l$ and $G_l$ are two convolutions each, $P$ is max-pooling, $U_l$ a transposed convolution, and the logits are a $1 \times 1$ convolution of $d_0$. The bracket is the {term}`skip connection`. Channels double on each level down and halve on each level up. That is all. (The code also pads each convolution, to keep the size, and normalises after it, by {term}`instance normalisation`; the U-Net of 2015 did neither.)
 
 
 # %%
@@ -344,9 +344,9 @@ x = torch.randn(2, 2, 48, 64, generator=run.fresh_generator(2))
 torch.testing.assert_close(unet(network, x), network(x), rtol=1e-4, atol=1e-4)
 
 # %% [markdown]
-# Walk through it. The slider below goes down one side of the U and up the other. Left, the most active map of that stage in the network that we trained; right, on the scan, what its central voxel has seen.
+# Walk through it. The slider below goes down one side of the U and up the other. Left, the map of that stage that varies most, in the network that we trained; right, on the scan, what its central voxel has seen.
 #
-# **Predict.** At the bottom a voxel has seen most. Does a voxel on the last level of the way up see less than it, because the resolution is high again?
+# **Predict.** On the way down, each level has seen more of the slice than the one above it. Does a voxel at the end of the way up see less than one at the bottom, because the resolution is high again?
 
 # %% tags=["hide-input"]
 STAGES = [f"down {k}" for k in range(DEEP)] + ["bottom"] + [f"up {k}" for k in reversed(range(DEEP))]  # fmt: skip
@@ -407,7 +407,7 @@ def draw_stage(network, stage):
 
 explore(
     draw_stage,
-    caption="Through the U of the trained network, stage by stage: its most active map, and the square that one of its voxels has seen (green). Drag the stage down to the bottom and up again, then do it once more without skips: which maps lose their edges?",
+    caption="Through the U of the trained network, stage by stage: the map that varies most, and the square that one of its voxels has seen (green). Drag the stage down to the bottom and up again, then do it once more without skips: which maps lose their edges?",
     alt=lambda network, stage: f"U-Net {network} skips, stage {stage}: a map of {map_of(stage, UNET)[0].shape[0]} voxels across, and a scan with a square of {seen_by(stage, 'join' if network == 'with' else 'none').extent[0]} voxels",
     labels={"network": "skips", "stage": "stage"},
     start={"network": "with", "stage": "bottom"},
@@ -418,7 +418,7 @@ for name, stage in (("first", "down 0"), ("bottom", "bottom"), ("last", "up 0"))
     run.record(f"unet_sees_{name}", seen_by(stage, "join").extent[0], low=3, high=192, digits=0)
 
 # %% [markdown]
-# {glue:text}`unet_sees_first` voxels across at first, {glue:text}`unet_sees_bottom` at the bottom, and {glue:text}`unet_sees_last` at the end: the way up adds to the field, since its convolutions look around on coarse maps as well. So a voxel of the output knows its neighbours at full resolution *and* where in the head it is. With normalisation it knows the mean of the whole slice, too. Without skips the field is much the same. What the maps on the way up have lost is their edges. The stripes of period two that you may see there (stage up 1) are a {term}`checkerboard artefact` of the transposed convolution, which no fine map covers up.
+# {glue:text}`unet_sees_first` voxels across at first, {glue:text}`unet_sees_bottom` at the bottom, and {glue:text}`unet_sees_last` at the end: the way up adds to the field, since its convolutions look around on coarse maps as well. So a voxel of the output knows its neighbours at full resolution *and* a good part of the head around it. (All this is measured without normalisation. With it, a voxel also knows the mean and the spread over the whole slice.) Without skips the field is much the same. What the maps on the way up have lost is their edges. The stripes of period two that you may see there (stage up 1) are a {term}`checkerboard artefact` of the transposed convolution, which no fine map covers up.
 #
 # ## The experiment: what skips bring back
 #
@@ -453,11 +453,11 @@ for tissue, interval in gap.items():
     run.record(f"unet_gap_{tissue}_half", interval.half, low=0, high=0.4 if tight else 5, digits=2)  # fmt: skip
 
 # %% [markdown]
-# The fluid. With skips its Dice is {glue:text}`unet_gap_fluid` ± {glue:text}`unet_gap_fluid_half` higher (the same subjects, so differences are paired); grey matter gains {glue:text}`unet_gap_grey` ± {glue:text}`unet_gap_grey_half` and white {glue:text}`unet_gap_white` ± {glue:text}`unet_gap_white_half`. Fluid is thin: between the folds it is one or two voxels wide, and a voxel at the bottom of the network covers four by four. Large tissues survive that, thin ones do not.
+# The fluid. With skips its Dice is {glue:text}`unet_gap_fluid` ± {glue:text}`unet_gap_fluid_half` higher (the same subjects, so differences are paired); grey matter gains {glue:text}`unet_gap_grey` ± {glue:text}`unet_gap_grey_half` and white {glue:text}`unet_gap_white` ± {glue:text}`unet_gap_white_half`. Much of the fluid is thin: between the folds it is one or two voxels wide, and a voxel at the bottom of the network covers four by four. Large tissues survive that, thin ones do not.
 #
-# Look twice at the number without skips, though. From seed to seed it runs from {glue:text}`unet_bare_worst` to {glue:text}`unet_bare_best`: in some runs of this short training the network never learns to name the fluid. The information is not gone, for the FCN that reads the same bottom with a single layer gets {glue:text}`unet_coarse_fluid`. So skips do two things. They bring back the places, and they are a short way for the gradient to the fine layers. A longer training may close part of the gap; we have not run it here.
+# Look twice at the number without skips, though. From seed to seed it runs from {glue:text}`unet_bare_worst` to {glue:text}`unet_bare_best`: in some runs of this short training the network never learns to name the fluid. The ± tells nothing of this, for it counts subjects and not seeds. Nor is the information gone: the FCN that reads the same bottom with a single layer gets {glue:text}`unet_coarse_fluid`. So the gap has two parts. From that {glue:text}`unet_coarse_fluid` to the {glue:text}`unet_unet_fluid` of the U-Net it is mostly lost places, which the skips bring back. The rest is training that failed. A likely reason is that skips are also a short way for the gradient to the fine layers, but nothing on this page tests that. A longer training may close part of the gap; we have not run it here.
 #
-# Another surprise is in the middle of the table. "FCN, all levels" has no way up at all, and with {glue:text}`unet_share` of the weights of the U-Net it reaches {glue:text}`unet_all_fluid` on the fluid, where the U-Net has {glue:text}`unet_unet_fluid`. What matters most here is not how one climbs but *that the fine maps are read at all*. What the U-Net adds is that it can combine fine and coarse *before* it decides. Sums of scores cannot say "bright, *but only* outside the brain". With harder borders and a longer training we expect that to count for more; the next lesson trains longer, in 3D.
+# Another surprise is in the middle of the table. "FCN, all levels" has no way up at all, and with {glue:text}`unet_share` of the weights of the U-Net it reaches {glue:text}`unet_all_fluid` on the fluid, where the U-Net has {glue:text}`unet_unet_fluid`. What matters most here is not how one climbs but *that the fine maps are read at all*. What the U-Net adds is that it can combine fine and coarse *before* it decides. In a sum of scores each level has its vote, whatever the others say. The coarse map cannot change what a fine clue *means*: that bright is fluid at this place, and white matter at that. With harder borders and a longer training we expect that to count for more. [The 3D zoo](zoo_3d.ipynb) goes there.
 #
 # The FCN's authors did this experiment on photographs. Theirs beside ours, as they measured, by the mean over classes (with background) of the {term}`intersection over union`:
 
@@ -475,7 +475,7 @@ for key, values, low in (("first", step[0], 0.0), ("second", step[1], 0.0)):
     run.record(f"unet_step_{key}", 100 * values.mean(), low=low if tight else -100, high=100, digits=1)  # fmt: skip
 
 # %% [markdown]
-# The direction is the same, the size is not. In photographs the second level brings 3.0 points and the third next to nothing; in our brains the first step brings {glue:text}`unet_step_first` points and the second {glue:text}`unet_step_second`. Objects in photographs are large, and their authors stop at an eighth of the resolution. Folds of the cortex are as thin as the voxels. How far up one has to climb depends on how thin the things are that one looks for.
+# The direction is the same, the size is not. In photographs the second level brings 3.0 points and the third next to nothing; in our brains the first step brings {glue:text}`unet_step_first` points and the second {glue:text}`unet_step_second` (differences taken before rounding). That is what one would expect: objects in photographs are large, and the paper stops at an eighth of the resolution; folds of the cortex are about as thin as the voxels. How far up one has to climb depends on how thin the things are that one looks for.
 #
 # ## Into three dimensions: V-Net and 3D U-Net
 #
@@ -485,9 +485,9 @@ for key, values, low in (("first", step[0], 0.0), ("second", step[1], 0.0)):
 #
 # $$ y = \varphi\big(x + F(x)\big), $$ (unet-residual)
 #
-# so that a stage only has to learn a change. It was trained with the {term}`soft Dice loss`, its other gift.
+# with $F$ the convolutions of the stage and $\varphi$ its activation, so that a stage only has to learn a change. It was trained with the {term}`soft Dice loss`, its other gift.
 #
-# **3D U-Net** {cite}`cicek2016` is the U-Net with kernels of $3 \times 3 \times 3$. The thesis uses the later form of {cite}`isensee2018brats`: residual on the way down, {term}`instance normalisation`, since a volume often fills a batch alone, and scores read at three levels and summed as in equation {eq}`unet-fuse`. The FCN is still in there. Where the loss looks at those coarser scores as well, one speaks of {term}`deep supervision`.
+# **3D U-Net** {cite}`cicek2016` is the U-Net with kernels of $3 \times 3 \times 3$. The thesis uses the later form of {cite}`isensee2018brats`: halved by convolutions of stride 2, residual on the way down, {term}`instance normalisation`, since a volume often fills a batch alone, and scores read at three levels and summed as in equation {eq}`unet-fuse`. The FCN is still in there. Where the loss looks at those coarser scores as well, one speaks of {term}`deep supervision`.
 
 # %% tags=["hide-input"]
 ZOO = [
@@ -506,11 +506,11 @@ for name, make, kernel, halving, joined, thesis, code in ZOO:
 table(
     ["network", "kernels", "halved by", "skips", "thesis, table", "thesis, code", "ours"],
     rows,
-    caption="Designs and their weights. The 2D U-Net as published, for 1 channel and 2 classes; the others for 4 classes, V-Nets for 1 channel and 3D U-Nets for 2. The thesis's tables and its public code do not always agree; ours are built to the code.",
+    caption="Designs and their weights. The 2D U-Net as published, for 1 channel and 2 classes; the others for 4 classes, V-Nets for 1 channel and 3D U-Nets for 2. Beside: a skip puts its map beside the other, along the channels. The thesis's tables and its public code do not always agree; ours are built to the code.",
 )
 
 # %% [markdown]
-# The 3D U-Net of width 8 has a twenty-fifth of V-Net's weights, and won in the thesis. A cheap kernel is one reason: $5^3 = 125$ products for a pair of channels against 27. Another is hidden in the table's last rows: the thesis's code uses *one and the same* convolution twice in each level of the way down. We keep that (`tied=True`), and `tied=False` gives each its own.
+# The 3D U-Net of width 8 has about a twenty-fifth of V-Net's weights, and won in the thesis. Why so few? Its kernels are small: $3^3 = 27$ weights for a pair of channels, against $5^3 = 125$. It is half as wide, 8 channels at the top against 16, which is a quarter of the weights. The third reason is hidden in the table's last rows: the thesis's code uses *one and the same* convolution twice in each level of the way down. We keep that (`tied=True`), and `tied=False` gives each its own.
 #
 # ### Where the weights lie, and where the memory
 #
@@ -558,8 +558,8 @@ axes[1].set(ylabel="share of values (%)", xlabel="level", xticks=places, xtickla
 axes[0].legend(frameon=False)
 show(
     figure,
-    caption="Where the weights of two networks lie (top) and where the values that their convolutions make (bottom), for two channels of 128 × 128 × 64 voxels. One picture is nearly the mirror image of the other.",
-    alt="Bars over five levels: weights rise steeply towards the bottom level; values fall steeply from the finest level",
+    caption="Where the weights of two networks lie (top) and where the values that their convolutions make (bottom), for two channels of 128 × 128 × 64 voxels. Nearly all weights lie in the three lowest levels, nearly all values in the two finest.",
+    alt="Bars over five levels: weights rise steeply to the last level but one and stay high at the bottom; values fall steeply from the finest level",
 )
 w, v, gib = shares["3D U-Net"]
 run.record("unet_weights_bottom", w[-1] + w[-2], low=70, high=99, digits=0, unit="%")
@@ -569,7 +569,7 @@ run.record("unet_values_gib_vnet", shares["V-Net"][2], low=0.3, high=6, digits=2
 run.record("unet_weights_mib", 4 * sum(p.numel() for p in MAKES["3D U-Net"].parameters()) / 2**20, low=6, high=8, digits=1, unit="MiB")  # fmt: skip
 
 # %% [markdown]
-# The two lowest levels hold {glue:text}`unet_weights_bottom` of the 3D U-Net's weights, the finest level {glue:text}`unet_values_finest` of its values. (The last level but one is on the way down and up, with twice the channels where both meet; the bottom is passed once.) All weights together are {glue:text}`unet_weights_mib`; the values of one sub-volume are {glue:text}`unet_values_gib`, in V-Net {glue:text}`unet_values_gib_vnet`, counting what convolutions make and nothing else. So a count of parameters says little about whether a network fits on a card, and a level more at the bottom costs weights but hardly memory. Where it does go, to the byte, is the subject of a lesson of its own.
+# The two lowest levels hold {glue:text}`unet_weights_bottom` of the 3D U-Net's weights, the finest level {glue:text}`unet_values_finest` of its values. Five levels of equation {eq}`unet-where` alone would give 94 % and 75 %. (That the bottom has fewer weights than the level above it is no mistake: that level is on the way down and up, with twice the channels where both meet; the bottom is passed once.) All weights together are {glue:text}`unet_weights_mib`; the values of one sub-volume are {glue:text}`unet_values_gib`, in V-Net {glue:text}`unet_values_gib_vnet`, counting what convolutions make and nothing else. So V-Net has about 25 times the weights, but not nearly 25 times the values: a count of parameters alone says little about whether a network fits on a card. It is not nothing, either. Adam keeps four numbers for each weight (itself, its gradient and two running means), of four bytes each. For V-Net's 45.6 million that is 0.68 GiB, more than its values here. Where the memory goes, to the byte, is the subject of [a lesson of its own](gpu_memory.ipynb).
 #
 # ## Where it breaks
 #
@@ -590,11 +590,11 @@ if odd == "pad" or side % 8 == 0:
     assert network(x).shape == (1, 4, side, side)
 
 # %% [markdown]
-# 61 becomes 30, 15, 7 on the way down, for pooling rounds down; and 14 on the way up, where a map of 15 is waiting. Sizes have to be multiples of $2^{L}$. The original U-Net does not pad its convolutions either, so that it makes 388 voxels of 572 and cuts its skips to fit. `medlab` repeats the last row until the size divides, and crops the answer; with `odd="refuse"` it says in one sentence what it expected.
+# 61 becomes 30, 15, 7 on the way down, for pooling rounds down; and 14 on the way up, where a map of 15 is waiting. Sizes have to be multiples of $2^{L}$, with four levels ($L = 3$) of 8. The original U-Net asks for special sizes as well, for another reason: it does not pad its convolutions, so it makes 388 voxels of 572 and cuts its skips to fit. `medlab` repeats the last row and column until the size divides, and crops the answer; with `odd="refuse"` it says in one sentence what it expected.
 #
 # ### The edge of a patch
 #
-# A quieter failure. Cut a patch out of a slice: at its edge a convolution sees zeros, where a moment ago there was brain. (After a z-score, 0 is not "nothing", but average brain.) We cut the test slices through the middle and compare the same voxels, once seen in the whole slice and once in its half.
+# A quieter failure. Cut a patch out of a slice: at its edge a convolution sees zeros, where a moment ago there was brain. (In our slices, 0 is also what stands outside the brain; inside it, after a z-score, it is the average.) We cut the test slices through the middle and compare the same voxels, once seen in the whole slice and once in its half.
 
 
 # %% tags=["hide-input"]
@@ -631,13 +631,13 @@ if tight:
     assert near > 1.3 * far  # it does break, and most at the edge
 
 # %% [markdown]
-# Within two voxels of the cut {glue:text}`unet_near` of the answers change, further than eight voxels away still {glue:text}`unet_far`: the instance normalisation makes each voxel depend on what else is in the patch. At the cut the network does what it has learned: where brain meets zeros the brain ends, so there must be its rim. A volume that is labelled patch by patch therefore needs patches that overlap, of which the middle counts more than the edge.
+# Within two voxels of the cut {glue:text}`unet_near` of the answers change, further than eight voxels away still {glue:text}`unet_far`. At the cut the network probably does what it has learned: where brain meets zeros the brain ends, so there must be its rim. Further away two causes remain. The receptive field of {glue:text}`unet_sees_last` voxels reaches about half of that across the cut, and the instance normalisation makes each voxel depend on all else in the patch. A tail as level as this one speaks for the second, but we have not measured one without the other. A volume that is labelled patch by patch therefore needs patches that overlap, of which the middle counts more than the edge.
 #
 # ## Exercises
 #
 # ### Exercise 1: 572 becomes 388
 #
-# The original U-Net has five levels, two convolutions of $3 \times 3$ without padding in each, and up-convolutions that double exactly. It makes 388 voxels of 572. Derive the difference of 184. Slices of 256 voxels are common: which size nearest to it passes without rounding, and how many voxels are labelled?
+# The original U-Net has five levels, two convolutions of $3 \times 3$ without padding in each, and up-convolutions that double exactly. It makes 388 voxels of 572. Derive the difference of 184. Slices of 256 voxels are common: which size nearest to 256 passes without rounding, and how large is the square that gets labels?
 #
 # <details class="hint"><summary>Hint</summary>
 #
@@ -651,13 +651,13 @@ if tight:
 # </details>
 # <details class="solution"><summary>Solution</summary>
 #
-# $4\,(2\,(1 + 2 + 4 + 8) + 16) = 184$. The bottom receives $(n - 4 - 8 - 16 - 32)/16$ voxels, so $n - 60$ must divide by 16. With $n = 252 = 60 + 12 \cdot 16$ it does, and $252 - 184 = 68$ voxels are labelled, 7 % of the slice's area. Networks without padding pay for their honesty at the edge with most of a small image; padded ones answer everywhere, and near the edge not so well.
+# $4\,(2\,(1 + 2 + 4 + 8) + 16) = 184$. The bottom receives $(n - 4 - 8 - 16 - 32)/16$ voxels, so $n - 60$ must divide by 16. With $n = 252 = 60 + 12 \cdot 16$ it does, and $252 - 184 = 68$: a square of $68 \times 68$ voxels is labelled, 7 % of the slice's area. Networks without padding pay for their honesty at the edge with most of a small image; padded ones answer everywhere, and near the edge not so well.
 #
 # </details>
 #
 # ### Exercise 2: more levels or more width
 #
-# Your 3D U-Net fills the card's memory. You may (a) double its width, (b) add a level at the bottom, or (c) use $3/4$ of the patch's edge. Say for each how weights and memory change, roughly.
+# Your 3D U-Net fills the card's memory. You may (a) double its width, (b) add a level at the bottom, or (c) use $3/4$ of the patch's edge. Say for each how the weights and the stored values change, roughly, and whether it fits.
 #
 # <details class="hint"><summary>Hint</summary>
 #
@@ -666,18 +666,18 @@ if tight:
 # </details>
 # <details class="hint"><summary>Stronger hint</summary>
 #
-# Weights are a sum over levels that grows fourfold at each step, so its last term is about three quarters of it. Values are a sum whose first term dominates.
+# With a level more at the bottom, what was level $l$ becomes like level $l + 1$ of the new network: twice the channels everywhere. Values are a sum whose first term dominates.
 #
 # </details>
 # <details class="solution"><summary>Solution</summary>
 #
-# (a) Weights times 4 (see 1.78 and 7.13 million in the table), memory times 2: it does not fit. (b) Weights times about 4, memory plus about $1/4^5$ of the finest level, a tenth of a percent: it fits, as long as the patch divides by 32. (c) Weights unchanged, memory times $(3/4)^3 = 0.42$, and every voxel sees less of the head, more of them near an edge.
+# (a) Weights times 4 (see 1.78 and 7.13 million in the table), values times 2: it does not fit. (b) Weights times about 4, values plus about $1/4^5$ of the finest level, a tenth of a percent. What grows is what is kept for each weight: at width 8 about 20 MiB more of weights, with Adam four times that. On a card of many GiB that is little, so it fits if that little is free, and if the patch divides by 32. (c) Weights unchanged, values times $(3/4)^3 = 0.42$: it fits, and every voxel sees less of the head, more of them near an edge.
 #
 # </details>
 #
 # ### Exercise 3: any size, in code
 #
-# Write `any_size(network, x, multiple)`: it fills the last rows and columns of $x$ (B, C, X, Y) up to a multiple by repeating the last ones, calls the network, and crops its answer to the size of $x$.
+# Write `any_size(network, x, multiple)`: it adds rows and columns behind the last ones of $x$ (B, C, X, Y), as copies of these, until both sizes are multiples of `multiple`, calls the network, and crops its answer to the size of $x$.
 #
 # <details class="hint"><summary>Hint</summary>
 #
@@ -691,7 +691,7 @@ if tight:
 # </details>
 # <details class="solution"><summary>Solution</summary>
 #
-# Four lines, in the cell after the exercise. Filling behind the last row only, and not on both sides, keeps voxel $i$ of a coarse map over the voxels $2^l i$ to $2^l i + 2^l - 1$ of the image.
+# Three lines, in the cell after the exercise. Filling behind the last row only, and not on both sides, keeps voxel $i$ of a coarse map over the voxels $2^l i$ to $2^l i + 2^l - 1$ of the image.
 #
 # </details>
 
@@ -754,14 +754,14 @@ quiz(
     question(
         "A colleague removes the skip connections to save memory. The training loss hardly rises, and the mean Dice falls by 0.02. Are they superfluous?",
         ("Yes, 0.02 is within the noise of seeds", "Perhaps it is, but the mean is the wrong place to look."),
-        right("Look at the thin structures first", "Large structures survive the bottleneck, and they dominate a mean over voxels or classes. The thin ones pay."),
+        right("Look at the thin structures first", "Large structures survive the bottleneck, and in a mean they hide what the thin ones pay."),
         ("No, without them the field of view is smaller", "The receptive field comes from the way down and up; skips hardly change it."),
     ),
     question(
         "Network A has 45 million weights and network B 1.8 million. Which needs more memory in training?",
-        ("A, by a factor of 25", "That is the ratio of the weights, which are a small part of it."),
+        ("A, by a factor of 25", "That is the ratio of the weights. The values that are kept come on top, and do not follow it."),
         ("B, because it has more levels", "Levels at the bottom hardly cost memory."),
-        right("It cannot be said from that", "Memory goes with channels times voxels at the finest level, and with what is kept of them."),
+        right("It cannot be said from that", "Above all, memory goes with channels times voxels at the finest level, and with what is kept of them."),
     ),
     question(
         "Why can a classifier that was trained on patches of 16 × 16 label a whole slice, without new training?",
@@ -778,7 +778,7 @@ quiz(
 # - Pooling buys a wide view and pays with places. Skip connections bring the places back, and thin structures need them most.
 # - FCN adds scores, U-Net joins features, V-Net adds residuals and strides, the 3D U-Net of the thesis does all of it.
 # - Repeat-and-convolve is a transposed convolution; in 3D it costs 8 products for an output instead of 27.
-# - Weights sit at the bottom, memory at the top.
+# - Weights sit near the bottom, the values that training has to keep at the top.
 # - Sizes must divide by $2^L$, and near the edge of a patch most answers hang on where it was cut.
 #
 # ## Data and limits
@@ -787,8 +787,8 @@ quiz(
 # | --- | --- |
 # | subjects and scans | **synthetic**: infants in the format of iSEG 2017, built from an adult template, in coarse slices of one plane; the truth is exact, contrasts are round numbers |
 # | networks | 2D, width 8, three levels, a hundred steps, one learning rate for all, tuned for none; a longer training may change their order |
-# | the ablation | "no skips" has fewer weights, because its convolutions get fewer channels; the FCNs have no way up at all |
-# | paper's numbers | another task, another metric's base, another decade's network: the direction can be compared, the size cannot |
+# | the ablation | "no skips" has fewer weights, because its convolutions get fewer channels; the FCNs have no way up at all; ± counts subjects, not the three seeds |
+# | paper's numbers | another task, another number of classes, another decade's network: the direction can be compared, the size cannot |
 # | claims | about these designs on these data; none about patients or programs |
 #
 # ## Further reading
