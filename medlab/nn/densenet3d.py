@@ -10,7 +10,7 @@ from medlab.nn.network import Network, initialise
 
 
 class DenseNet3d(Network):
-    """One densely connected path at full resolution, all modalities in its first layer (thesis section 3.4.5; the
+    """One densely connected path at full resolution, all modalities in its first layer (thesis section 3.8; the
     baseline of Dolz et al. 2018).
 
     Nine 3x3x3 layers of `growth` new maps each, then 1x1x1 convolutions to `reduction` channels and to the classes:

@@ -10,7 +10,7 @@ from medlab.nn.network import Network, initialise
 
 
 class LateFusionDenseNet3d(Network):
-    """A whole `DenseNet3d` path for each modality; what they found is joined in the last layer (thesis section 3.4.6;
+    """A whole `DenseNet3d` path for each modality; what they found is joined in the last layer (thesis section 3.9;
     "dual-path" of Dolz et al. 2018).
 
     As many streams as channels. Two streams and 4 classes have 5,370,486 parameters. The thesis's table says about 5.2
@@ -50,7 +50,7 @@ class LateFusionDenseNet3d(Network):
 
 
 class EarlyFusionDenseNet3d(Network):
-    """One dense layer for each modality, then a single path for all (thesis section 3.4.6; "disentangled modalities
+    """One dense layer for each modality, then a single path for all (thesis section 3.9; "disentangled modalities
     with early fusion" of Dolz et al. 2018).
 
     As many streams as channels. With 4 classes, two streams have 2,995,086 parameters as in the thesis's code, three

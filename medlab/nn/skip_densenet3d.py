@@ -13,7 +13,7 @@ from medlab.nn.network import Network, initialise
 class SkipDenseNet3d(Network):
     """Dense blocks at 1/2, 1/4, 1/8 and 1/16 of the resolution; a transposed convolution brings each straight back to
     full size, where a 1x1x1 convolution reads all four and the first layers (Bui et al. 2017, 3D-SkipDenseSeg; thesis
-    section 3.4.5).
+    section 3.8).
 
     growth: new maps of each of the `layers` of a block, behind a bottleneck of 4 times as many; width: channels of the
     first convolutions. 1,552,256 parameters for 2 channels and 4 classes. The transposed convolutions are grouped by

@@ -11,7 +11,7 @@ from medlab.nn.network import Network, initialise
 
 
 class UNet3d(Network):
-    """The 3D U-Net with residual levels and logits at three scales (thesis section 3.4.2; Çiçek et al. 2016; Isensee
+    """The 3D U-Net with residual levels and logits at three scales (thesis section 3.7; Çiçek et al. 2016; Isensee
     et al. 2017).
 
     An encoder of `levels` levels halves the volume with strided convolutions and doubles the channels, `width` at the

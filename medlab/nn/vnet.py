@@ -10,7 +10,7 @@ from medlab.nn.norms import normalisation
 
 
 class VNet(Network):
-    """V-Net (Milletari et al. 2016; thesis section 3.4.3): residual stages of 5x5x5 convolutions, halved and doubled by
+    """V-Net (Milletari et al. 2016; thesis section 3.6): residual stages of 5x5x5 convolutions, halved and doubled by
     convolutions of kernel and stride 2.
 
     width: channels of the first stage, doubled at each; depths: convolutions of the stages below the first, from top to
@@ -85,7 +85,7 @@ class VNet(Network):
 
 
 class VNetLight(VNet):
-    """V-Net without its deepest stage (thesis section 3.4.4): 12,247,988 parameters for 1 channel and 4 classes.
+    """V-Net without its deepest stage (thesis table 1, "Vnet light"): 12,247,988 parameters for 1 channel and 4 classes.
 
     Arguments as `VNet`.
     """
