@@ -85,7 +85,7 @@ class VNet(Network):
 
 
 class VNetLight(VNet):
-    """V-Net without its deepest stage (thesis table 1, "Vnet light"): 12,247,988 parameters for 1 channel and 4 classes.
+    """V-Net without its deepest stage (thesis table 1): 12,247,988 parameters for 1 channel and 4 classes.
 
     Arguments as `VNet`.
     """
