@@ -271,9 +271,9 @@ ax.plot(span, np.minimum(roof, span * bandwidth) / 1e9, color=style.INK)
 for name, (x, y, _) in points.items():
     colour = style.BLUE if x < roof / bandwidth else style.ORANGE
     ax.plot(x, y / 1e9, "o", color=colour)
-    offset, side_of = ((-7, -3), "right") if "conv" in name else ((6, -11), "left")
+    offset, side_of = ((0, 7), "center") if name[:4] in ("conv", "leak") else ((6, -11), "left")
     ax.annotate(name, (x, y / 1e9), offset, textcoords="offset points", ha=side_of, fontsize=9)
-ax.set(xscale="log", yscale="log", xlabel="operations for each byte moved", ylabel="10⁹ operations a second")  # fmt: skip
+ax.set(xscale="log", yscale="log", xlabel="operations for each byte moved", ylabel="10⁹ operations a second", ylim=(None, 4 * roof / 1e9))  # fmt: skip
 show(
     figure,
     caption="Speeds measured on the machine that built this page, below the two roofs: memory (slanting, from the addition) and arithmetic (flat, from the fastest). Blue: left of the ridge, waits for memory.",
