@@ -125,7 +125,7 @@ def test_accumulation_halves_activations_and_keeps_gradients():
 
 def test_a_volume_that_no_laptop_holds():
     with torch.device("meta"):
-        network = build("unet3d", 2, 4, width=16)
+        network = build("unet3d", 2, 4, width=16, levels=3)
     with ResidentPeak() as resident:
         ledger = predict_memory(network, (1, 2, 256, 256, 256))
     assert ledger.peak > 10 * 2**30
