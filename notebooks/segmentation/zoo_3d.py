@@ -566,7 +566,7 @@ run.record("zoo_in_place", in_place, low=0.6, high=1, digits=2)
 #
 # ## The experiment: the table, rebuilt
 #
-# Every network, both stand-ins: the same synthetic subjects to learn from, {glue:text}`zoo_people` held out to judge by, {glue:text}`zoo_steps` steps on sub-volumes of 32³ (iSEG at 1.5 mm, MRBrainS at 1.5 × 1.5 × 3 mm), the same loss, optimiser and schedule for all. The four dense networks at full resolution are **narrower here than in the paper**, about a sixth of the width; at full width the hyper-dense one spends {glue:text}`zoo_slowest` times the arithmetic of the U-Net. On the MRBrainS stand-in all but the V-Nets, which see T1 alone, get three sequences. This took hours, so the book keeps the records. One row is made like this, here with two steps on tiny heads:
+# Every network, both stand-ins: the same synthetic subjects to learn from, {glue:text}`zoo_people` held out to judge by, {glue:text}`zoo_steps` steps on sub-volumes of 32³ (iSEG at 1.5 mm, MRBrainS at 1.5 × 1.5 × 3 mm), the same loss, optimiser and schedule for all. The four dense networks at full resolution are **narrower here than in the paper**, about a sixth of the width; at full width the hyper-dense one spends {glue:text}`zoo_slowest` times the arithmetic of the U-Net. On the MRBrainS stand-in all but the V-Nets, which see T1 alone, get three sequences. This took more than an hour, so the book keeps the records. One row is made like this, here with two steps on tiny heads:
 
 # %%
 tiny = Profile("ci")
