@@ -32,7 +32,7 @@ class _NormLeaky(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, epsilon: float, slope: float) -> Tensor:
         parts, deviations = [], []
-        for part in _instances(x):
+        for part in _instances(x, x.is_contiguous()):
             found, _, inverse = _normalised(part, epsilon)
             parts.append(F.leaky_relu_(found, slope))
             deviations.append(inverse.flatten())
@@ -47,7 +47,8 @@ class _NormLeaky(torch.autograd.Function):
         y, *deviations = ctx.saved_tensors
         changes = torch.empty_like(y)  # in the layout of y, whichever the gradient comes in
         torch.ops.aten.leaky_relu_backward.grad_input(gradient, y, ctx.slope, True, grad_input=changes)
-        for part, change, inverse in zip(_instances(y), _instances(changes), deviations, strict=True):
+        whole = len(deviations) == 1  # as in the forward pass, whatever layout y has come back in
+        for part, change, inverse in zip(_instances(y, whole), _instances(changes, whole), deviations, strict=True):
             _through_normalisation(part, change, inverse, ctx.slope)
         return changes, None, None
 
@@ -76,13 +77,11 @@ def _slabs(x: Tensor) -> tuple[Tensor, ...]:
     return x.split(max(1, x.shape[2] * SLAB // x.numel()), 2)
 
 
-def _instances(x: Tensor) -> tuple[Tensor, ...]:
-    """Tensors (1, C', ...) whose channels are the instances: one for all samples where their memory lies so."""
+def _instances(x: Tensor, whole: bool) -> tuple[Tensor, ...]:
+    """Tensors (1, C', ...) whose channels are the instances: one for all samples, or one for each."""
     if x.shape[0] == 1:
         return (x,)
-    if x.is_contiguous():
-        return (x.view(1, -1, *x.shape[2:]),)
-    return x.split(1)
+    return (x.view(1, -1, *x.shape[2:]),) if whole else x.split(1)
 
 
 def _together(parts: list[Tensor], like: Tensor) -> Tensor:

@@ -74,6 +74,12 @@ def test_prediction_agrees_with_measurement(name, size, precision):
         assert sum(ledger.by_layer.values()) == sum(ledger.by_group(2).values()) == ledger.activations
 
 
+def test_a_network_in_channels_last():
+    network = build("unet3d", 2, 4, levels=3).to(memory_format=torch.channels_last_3d)
+    predicted, measured = both(network, (2, 2, 16, 16, 16), optimiser="sgd")
+    assert predicted.tensor_peak == pytest.approx(measured.tensor_peak, rel=0.02)
+
+
 def test_workspace_is_seen_where_a_kernel_copies():
     """Batch 1 in float32: PyTorch unrolls the volume into 27 shifted copies, inside the convolution."""
     network = nn.Sequential(nn.Conv3d(8, 8, 3, padding=1), nn.Conv3d(8, 4, 3, padding=1))
