@@ -487,8 +487,8 @@ explore(
     labels={"edge": "edge (voxels)", "width": "width (channels)", "batch": "batch (volumes)"},
     start={"edge": 192, "width": 16, "batch": 2},
     edge=[96, 128, 192, 256],
-    width=run.pick(ci=[16], cpu=[8, 16, 32], gpu=[8, 16, 32]),
-    batch=run.pick(ci=[2], cpu=[1, 2, 4], gpu=[1, 2, 4]),
+    width=run.pick(ci=[8, 16], cpu=[8, 16, 32], gpu=[8, 16, 32]),
+    batch=run.pick(ci=[1, 2], cpu=[1, 2, 4], gpu=[1, 2, 4]),
 )  # fmt: skip
 far = run.pick(ci=96, cpu=192, gpu=192)
 straight = predict_memory(hollow_unet(16), (2, 2, far, far, far)).peak / GB
