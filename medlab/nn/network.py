@@ -1,5 +1,6 @@
 """What all networks share: the check of what comes in, sizes, deep supervision and checkpointing."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
 from math import prod
@@ -13,7 +14,7 @@ from medlab.nn.norms import has_batch_norm, recomputing
 from medlab.nn.sizes import ODD, cut_back, fill_up
 
 
-class Network(nn.Module):
+class Network(nn.Module, ABC):
     """The frame of a segmentation network: a subclass gives `maps`, this class gives `forward`.
 
     in_channels: modalities C; classes: K. deep_supervision: in training mode `forward` gives a tuple of logits, the
@@ -36,9 +37,9 @@ class Network(nn.Module):
         self.multiple, self.odd = multiple, one_of(odd, ODD, "odd")
         self.deep_supervision, self.checkpointing = bool(deep_supervision), bool(checkpointing)
 
+    @abstractmethod
     def maps(self, x: Tensor) -> tuple[Tensor, ...]:
         """Logits of a volume whose sizes divide, the finest first; a coarser one is half the size of that before it."""
-        raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, ...]:
         """x: (B, C, X, Y[, Z]), any real numbers. Gives logits (B, K, X, Y[, Z]), or a tuple of them, see the class.
