@@ -8,6 +8,7 @@ from medlab.nn.densenet3d import DenseNet3d
 from medlab.nn.fusion import EarlyFusionDenseNet3d, LateFusionDenseNet3d
 from medlab.nn.hyperdense import HyperDenseNet3d
 from medlab.nn.network import Network
+from medlab.nn.patch_regressor import PatchRegressor
 from medlab.nn.skip_densenet3d import SkipDenseNet3d
 from medlab.nn.unet2d import UNet2d
 from medlab.nn.unet3d import UNet3d
@@ -21,6 +22,7 @@ __all__ = [
     "HyperDenseNet3d",
     "LateFusionDenseNet3d",
     "Network",
+    "PatchRegressor",
     "SkipDenseNet3d",
     "UNet2d",
     "UNet3d",

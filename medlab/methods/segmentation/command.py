@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,13 +17,13 @@ from medlab.data.splits import split_by_subject
 from medlab.methods.segmentation.config import Config
 from medlab.methods.segmentation.module import Segmentation
 from medlab.methods.segmentation.subvolumes import SubVolumes
+from medlab.methods.settings import with_settings
 from medlab.methods.training import Training
 from medlab.profiles import Profile
 from medlab.training import training_batches
 
 OPEN = {"iseg": (open_iseg, 10), "mrbrains": (open_mrbrains, 7)}
 FIELD_OF_VIEW_MM = {"iseg": (144.0, 192.0, 258.0), "mrbrains": (231.0, 231.0, 144.0)}
-KINDS = {int: "whole number", bool: "true or false", tuple: "list such as 8,8,8", str: "word"}
 PARTS = {"train": 0.6, "validation": 0.1, "test": 0.3}
 
 
@@ -84,35 +84,6 @@ def grid_of(name: str, spacing_mm: tuple[float, float, float]) -> Grid:
     """A grid of this spacing over the dataset's field of view."""
     sizes = tuple(round(length / step) for length, step in zip(FIELD_OF_VIEW_MM[name], spacing_mm, strict=True))
     return Grid(sizes, spacing_mm)
-
-
-def with_settings(config: Config, settings: Iterable[str]) -> Config:
-    """The config with fields replaced by "field=value", where value is read as the field's kind.
-
-    Raises ValueError, naming the setting, for an unknown field or a value of another kind.
-    """
-    known = {field.name: getattr(config, field.name) for field in fields(config)}
-    changes = {}
-    for setting in settings:
-        name, equals, text = setting.partition("=")
-        if not equals or name not in known:
-            raise ValueError(f"--set {setting} is no setting, expected FIELD=VALUE with one of {', '.join(known)}")
-        changes[name] = _read(text, known[name], setting)
-    return replace(config, **changes)
-
-
-def _read(text: str, like: object, setting: str) -> object:
-    """A value of the same kind as another one."""
-    try:
-        if isinstance(like, bool):
-            return {"true": True, "false": False}[text.lower()]
-        if isinstance(like, tuple):
-            kind = type(like[0]) if like else str
-            return tuple(kind(one) for one in text.split(",") if one)
-        return type(like)(text) if like is not None else float(text)
-    except (ValueError, KeyError, TypeError):
-        kind = KINDS.get(type(like), "number")
-        raise ValueError(f"--set {setting}: {text!r} cannot be read, expected a {kind}") from None
 
 
 def predict(

@@ -1,0 +1,8 @@
+"""Position regression (Bieder et al. 2022; thesis, chapter 6): a patch that does not look like its place is suspicious."""
+
+from medlab.methods.position_regression.config import Config
+from medlab.methods.position_regression.frame import Frame
+from medlab.methods.position_regression.module import PositionRegression
+from medlab.methods.position_regression.patches import HeadPatches, counted_places, frame_of
+
+__all__ = ["Config", "Frame", "HeadPatches", "PositionRegression", "counted_places", "frame_of"]
