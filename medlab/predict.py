@@ -22,7 +22,8 @@ examples:
   python -m medlab.predict weights.safetensors scans/*_both.nii.gz --output results
       or one file a scan that holds them all
 
-A segmentation is written as NAME_segmentation.nii.gz, with the voxels and the affine of the scan's first file.
+A segmentation is written as NAME_segmentation.nii.gz, with the voxels and the affine of the scan's first file; the map of
+a method of anomaly detection as NAME_error_map.nii.gz beside NAME_head.nii.gz, the CT laid over the reference head.
 """
 
 
@@ -45,9 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise FileNotFoundError(f"{path}: there is no such file, expected a scan")
         given.output.mkdir(parents=True, exist_ok=True)
         device = torch.device(given.device) if given.device else accelerator() or torch.device("cpu")
-        results = command_of(method).predict(tensors, card, given.files, given.output, device, given.flips)
-        for path, volumes in results:
-            print(f"{path}: " + ", ".join(f"{name} {value:.1f} ml" for name, value in volumes.items()), flush=True)
+        command = command_of(method)
+        results = command.predict(tensors, card, given.files, given.output, device, given.flips)
+        digits = 1 if command.UNIT else 4
+        for path, numbers in results:
+            told = ", ".join(f"{name} {value:.{digits}f}{command.UNIT}" for name, value in numbers.items())
+            print(f"{path}: {told}", flush=True)
     except (ValueError, OSError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2

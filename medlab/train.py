@@ -84,7 +84,7 @@ def run(training: Training, given: argparse.Namespace, profile: Profile) -> Fit:
         validate_every=every,
         checkpoint_every=given.checkpoint_every,
         monitor=training.monitor or "loss",
-        mode="max" if training.monitor else "min",
+        mode=training.mode if training.monitor else "min",
         ema=given.ema,
         early_stop=given.early_stop,
         devices=given.devices,

@@ -10,7 +10,10 @@ from medlab.arguments import one_of
 from medlab.data.samples import Samples
 from medlab.training import TrainingBatches
 
-METHODS = ("segmentation",)
+METHODS = (
+    "segmentation",
+    "position_regression",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +21,7 @@ class Training:
     """A method ready to be trained: module, data and all that `medlab.training.fit` asks for.
 
     config: as JSON keeps it, stored with checkpoints and weights. data: the recipe of the data, kept in the card.
-    monitor: what is watched on the validation samples; higher is better where it is a Dice.
+    monitor: what is watched on the validation samples; mode: "max" or "min", whether more of it is better or less.
     """
 
     method: L.LightningModule
@@ -29,11 +32,13 @@ class Training:
     precision: str = "32-true"
     clip: float | None = None
     monitor: str | None = None
+    mode: str = "max"
     data: dict[str, object] = field(default_factory=dict)
 
 
 def command_of(method: str) -> ModuleType:
-    """The part of the commands that belongs to a method: `add_arguments`, `config_of`, `training_of`, `predict`.
+    """The part of the commands that belongs to a method: `add_arguments`, `config_of`, `training_of`, `predict` and `UNIT`,
+    that of the numbers which `predict` gives beside each file.
 
     Raises ValueError where there is no such method.
     """

@@ -1,4 +1,4 @@
-"""Position regression (Bieder et al. 2022; thesis, chapter 6): a patch that does not look like its place is suspicious."""
+"""Position regression (Bieder et al. 2022; thesis, chapter 6): suspicious is what does not look like its place."""
 
 from medlab.methods.position_regression.config import Config
 from medlab.methods.position_regression.frame import Frame

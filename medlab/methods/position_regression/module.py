@@ -1,5 +1,6 @@
 """Position regression as a Lightning module: the loss, the training step, and the error at every voxel."""
 
+from collections.abc import Iterable
 from typing import Self
 
 import lightning as L
@@ -17,6 +18,8 @@ from medlab.nn.patch_regressor import PatchRegressor
 from medlab.training import scheduled
 
 UNIT = "distance in the frame's coordinates"
+COARSE = 4  # voxels between the places at which healthy errors are remembered
+FLOOR = 0.25  # least deviation of a place, as a share of the median one
 
 
 class PositionRegression(L.LightningModule):
@@ -34,6 +37,9 @@ class PositionRegression(L.LightningModule):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = PatchRegressor(config.size, config.patch)
+        places = -(-config.volume // COARSE)
+        # Of healthy heads at each place: the mean of the error and its standard deviation; zeros until `calibrate`.
+        self.register_buffer("expected", torch.zeros(2, places, places, places))
 
     def forward(self, image: Tensor) -> Tensor:
         """Places (B, 3) of patches (B, 1, s, s, s), or (B, 3, n, n', n'') of the lattice of larger volumes."""
@@ -102,6 +108,50 @@ class PositionRegression(L.LightningModule):
         shape = volume.shape[1:]
         errors = between(errors, shape, step) * counted_places(volume.data[0] > 0, self.config.patch)
         return ErrorMap(volume.with_data(errors[None].cpu()), UNIT)
+
+    def calibrate(self, heads: Iterable[Sample]) -> None:
+        """Remembers how large the error of healthy heads is at each place: mean and deviation over these heads.
+
+        heads: healthy, prepared, and not those that were trained on, whose errors are smaller. Ours, not the paper's.
+        Raises ValueError for fewer than two heads or another size than the config's.
+        """
+        maps = []
+        for head in heads:
+            if head.image.shape[1:] != (self.config.volume,) * 3:
+                found = " x ".join(map(str, head.image.shape[1:]))
+                raise ValueError(f"subject {head.subject}: it measures {found}, expected {self.config.volume} each way")
+            maps.append(self.error_map(head, stride=COARSE).values[::COARSE, ::COARSE, ::COARSE])
+        if len(maps) < 2:
+            raise ValueError(f"heads are {len(maps)}, expected two or more")
+        # Neighbouring places are alike: a mean over 3 x 3 x 3 of them steadies both.
+        mean = torch.stack(maps).mean(0)
+        variance = torch.stack(maps).var(0)
+        smooth = [F.avg_pool3d(one[None, None], 3, 1, 1, count_include_pad=False)[0, 0] for one in (mean, variance)]
+        self.expected.copy_(torch.stack([smooth[0], smooth[1].sqrt()]))
+
+    def relative_map(self, scan: Sample | Volume, *, stride: int | None = None) -> ErrorMap:
+        """The error less that of healthy heads at the same place, in their standard deviations.
+
+        Some places are hard in every head; this asks what is unusual where it is. For volumes of the config's size, laid
+        over the reference. Raises ValueError before `calibrate`, and for another size.
+        """
+        if not bool(self.expected[1].any()):
+            raise ValueError("the method is not calibrated, expected `calibrate` with healthy heads first")
+        found = self.error_map(scan, stride=stride)
+        shape = found.volume.shape[1:]
+        if shape != (self.config.volume,) * 3:
+            raise ValueError(f"volume measures {shape}, expected {self.config.volume} voxels along each axis")
+        mean, deviation = (between(one.cpu(), shape, COARSE) for one in self.expected)
+        deviation = deviation.clamp(min=FLOOR * float(deviation[deviation > 0].median()))
+        relative = (found.values - mean) / deviation * (found.values > 0)
+        return ErrorMap(found.volume.with_data(relative[None]), "standard deviations of healthy heads")
+
+    def maps(self, head: Sample) -> dict[str, ErrorMap]:
+        """The maps by which heads are judged: "error", the paper's, and, where calibrated, "relative"."""
+        found = {"error": self.error_map(head)}
+        if bool(self.expected[1].any()):
+            found["relative"] = self.relative_map(head)
+        return found
 
     def _seen(self, scan: Sample | Volume, frame: Frame | None) -> tuple[Volume, Frame]:
         if isinstance(scan, Sample):

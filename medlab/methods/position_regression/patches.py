@@ -1,7 +1,5 @@
 """What position regression learns from: patches of healthy heads and the places that they were cut from."""
 
-from itertools import product
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -71,7 +69,7 @@ def patches_of(
 
 
 def lattice_of(image: Tensor, counted: Tensor, frame: Frame, patch: int, chance: torch.Generator) -> dict[str, Tensor]:
-    """All patches from a random voxel on, every 4th: "image" (1, X', Y', Z'), "place" (3, n, n', n''), "counts" (n, ...).
+    """All patches from a random voxel on, every 4th: "image" (1, X', Y', Z'), "place" (3, n, n', n'') and "counts".
 
     A deviation from the paper, which draws places independently. Each place is as likely as every other in both, so the
     expected loss is the same; here the patches of a step share a head and their work.

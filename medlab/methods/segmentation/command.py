@@ -24,6 +24,7 @@ from medlab.training import training_batches
 
 OPEN = {"iseg": (open_iseg, 10), "mrbrains": (open_mrbrains, 7)}
 FIELD_OF_VIEW_MM = {"iseg": (144.0, 192.0, 258.0), "mrbrains": (231.0, 231.0, 144.0)}
+UNIT = " ml"
 PARTS = {"train": 0.6, "validation": 0.1, "test": 0.3}
 
 
