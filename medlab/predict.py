@@ -22,8 +22,8 @@ examples:
   python -m medlab.predict weights.safetensors scans/*_both.nii.gz --output results
       or one file a scan that holds them all
 
-A segmentation is written as NAME_segmentation.nii.gz, with the voxels and the affine of the scan's first file; the map of
-a method of anomaly detection as NAME_error_map.nii.gz beside NAME_head.nii.gz, the CT laid over the reference head.
+A segmentation is written as NAME_segmentation.nii.gz, with the voxels and the affine of the scan's first file; the
+map of a method of anomaly detection as NAME_error_map.nii.gz beside NAME_head.nii.gz, the CT on the reference's grid.
 """
 
 

@@ -37,8 +37,8 @@ class Training:
 
 
 def command_of(method: str) -> ModuleType:
-    """The part of the commands that belongs to a method: `add_arguments`, `config_of`, `training_of`, `predict` and `UNIT`,
-    that of the numbers which `predict` gives beside each file.
+    """The part of the commands that belongs to a method: `add_arguments`, `config_of`, `training_of`, `predict`, and
+    `UNIT`, that of the numbers which `predict` gives beside each file.
 
     Raises ValueError where there is no such method.
     """

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from medlab import profiles
 from medlab.data.samples import Samples
-from medlab.methods.anomaly.command import WATCHED, open_heads
+from medlab.methods.anomaly.command import open_heads
 from medlab.methods.anomaly.data import is_normal, split_heads
 from medlab.methods.anomaly.study import FINDINGS, Rule, Scored, area, best_rule, cases, score_heads
 from medlab.methods.training import Training, command_of
@@ -123,7 +123,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if size:
             given.size = size
             training = command_of(given.method).training_of(given, profile, given.set)
-            training = _watching_few(training)
             seconds = train_size(training, profile, given.seed, folder)
             method = training.method.eval()
         else:
@@ -142,10 +141,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         told = ", ".join(f"{finding} {record.metrics[f'auroc {finding}']:.3f}" for finding in FINDINGS)
         print(f"{given.method} m = {size}: {told}, {seconds:.0f} s", flush=True)
     return 0
-
-
-def _watching_few(training: Training) -> Training:
-    return training if len(training.validation) <= WATCHED else training
 
 
 def _finite(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""How well maps tell ill structures from healthy ones: scores, a rule chosen on validation heads, areas on test heads."""
+"""How well maps tell ill structures from healthy ones: scores, a rule chosen on other heads, areas with intervals."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Position regression on the command line: what `medlab.train` asks for and trains, and what `medlab.predict` writes."""
+"""Position regression on the command line: what `medlab.train` trains and `medlab.predict` writes."""
 
 import argparse
 from collections.abc import Iterable, Sequence

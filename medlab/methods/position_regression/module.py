@@ -132,8 +132,8 @@ class PositionRegression(L.LightningModule):
     def relative_map(self, scan: Sample | Volume, *, stride: int | None = None) -> ErrorMap:
         """The error less that of healthy heads at the same place, in their standard deviations.
 
-        Some places are hard in every head; this asks what is unusual where it is. For volumes of the config's size, laid
-        over the reference. Raises ValueError before `calibrate`, and for another size.
+        Some places are hard in every head; this asks what is unusual where it is. For volumes of the config's size,
+        laid over the reference. Raises ValueError before `calibrate`, and for another size.
         """
         if not bool(self.expected[1].any()):
             raise ValueError("the method is not calibrated, expected `calibrate` with healthy heads first")
