@@ -1,18 +1,24 @@
-"""Slices of a head and back, simplex noise, and the stream of training slices."""
+"""Slices of a head and back, simplex noise, the stream of training slices, and the commands that train on it."""
 
+import argparse
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as some
+from torch.utils.data import default_collate
 
 from medlab.data import Volume
-from medlab.data.samples import Sample
-from medlab.methods.anoddpm import Config
+from medlab.data.samples import Sample, Samples
+from medlab.methods.anoddpm import AnoDDPM, Config
+from medlab.methods.anoddpm import command as anoddpm_command
+from medlab.methods.classifier_guidance import command as guidance_command
 from medlab.methods.diffusion import SliceGrid, TrainingSlices, simplex_noise
 from medlab.methods.diffusion.noise import DIRECTIONS, simplex_octave
+from medlab.profiles import Profile
 
 
 def volume(data: torch.Tensor, spacing: float = 2.0) -> Volume:
@@ -163,6 +169,61 @@ def test_training_slices_know_their_kind_and_are_the_same_every_time():
 def test_without_marked_voxels_all_slices_are_as_the_scan():
     slices = TrainingSlices([head("a", False, False), head("b", True, False)], SMALL)
     assert slices.kinds.tolist() == [0] * 16 + [1] * 16
+
+
+class HandMade(Samples):
+    """Six healthy heads, and four with a clot."""
+
+    name = "hand-made"
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        return tuple(f"head {index}" for index in range(10))
+
+    def facts(self, index: int) -> dict[str, bool]:
+        bleed = index >= 6
+        return {
+            "intracranial_haemorrhage": bleed,
+            "fracture": False,
+            "bleeding_left": bleed,
+            "bleeding_right": False,
+        }
+
+    def load(self, index: int) -> Sample:
+        return replace(head(self.subjects[index], index >= 6), facts=self.facts(index))
+
+
+@pytest.mark.parametrize("command", [anoddpm_command, guidance_command])
+def test_the_commands_train_a_step_and_keep_what_they_learned_from(command, monkeypatch, tmp_path):
+    monkeypatch.setattr(command, "open_for", lambda profile, root, subjects: HandMade())
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    given = parser.parse_args([])
+    given.seed, given.workers = 0, 0
+    training = command.training_of(given, Profile("ci"), ["steps=1", "width=8"])
+    assert training.config["steps"] == 1 and training.config["width"] == 8
+    item = training.batches.item(0)
+    assert item["image"].shape == (1, 24, 28)
+    loss = training.method.losses(default_collate([training.batches.item(index) for index in range(2)]))["loss"]
+    assert float(loss.detach()) > 0
+    learned, tested = (set(training.data["subjects"][part]) for part in ("train", "test"))
+    assert learned and tested and not learned & tested
+    # Only the weakly supervised one learns from heads with a clot.
+    assert any(int(name.split()[1]) >= 6 for name in learned) == (command is guidance_command)
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    assert command.config_of(parser.parse_args(["--paper"]), Profile("ci"), []).size == (256, 256)
+    with pytest.raises(ValueError, match="--flips"):
+        tensors = training.method.state_dict()
+        command.predict(tensors, {"config": training.config}, [], tmp_path, torch.device("cpu"), True)
+
+
+def test_a_head_is_watched_by_the_noise_on_its_slices():
+    method, seen_values = AnoDDPM(replace(SMALL, noise="gaussian", groups=4)), {}
+    method.log = lambda name, value, **_: seen_values.update({name: float(value.detach())})
+    method.validation_step(head("a", False), 0)
+    # An untrained network finds nothing: what is left is the variance of the noise.
+    assert seen_values["validation/noise"] == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.parametrize(

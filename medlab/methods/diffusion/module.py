@@ -9,7 +9,8 @@ from torch import Tensor
 
 from medlab.data import Volume
 from medlab.data.chance import generator_for
-from medlab.methods.anomaly import ErrorMap
+from medlab.data.samples import Sample
+from medlab.methods.anomaly import ErrorMap, seen
 from medlab.methods.diffusion.config import SliceDiffusionConfig
 from medlab.methods.diffusion.noise import draw_noise
 from medlab.nn.diffusion_unet2d import DiffusionUNet2d
@@ -56,6 +57,19 @@ class SliceDiffusion(L.LightningModule):
         for name, value in found.items():
             self.log(f"train/{name}", value.detach(), batch_size=len(batch["time"]))
         return found["loss"]
+
+    def validation_step(self, head: Sample, index: int) -> None:
+        """The error of the noise on the slices of a head, all at once, at times that are spread evenly."""
+        slices, _ = self.config.grid.slices(seen(head, self.sees))
+        chance = generator_for(self.seed, f"validation {index}")
+        times = torch.linspace(0, self.config.latest - 1, max(len(slices), 1)).long()[: len(slices)]
+        batch = {"image": 2 * slices - 1, "noise": self.fresh_noise(slices, chance), "time": times}
+        found = SliceDiffusion.losses(self, {name: value.to(self.device) for name, value in batch.items()})
+        self.log("validation/noise", found["noise"], batch_size=1, on_epoch=True, on_step=False)
+
+    def transfer_batch_to_device(self, batch: object, device: torch.device, dataloader_idx: int) -> object:
+        # A sample stays where it is: of it only slices are moved.
+        return batch if isinstance(batch, Sample) else super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def configure_optimizers(self) -> dict:
         config = self.config
