@@ -1,4 +1,4 @@
-"""The skull of a head CT, what it encloses, and the plane that divides the head: by thresholds, distances and mirrors."""
+"""The skull of a head CT, what it encloses, and the plane that divides the head: thresholds, distances and mirrors."""
 
 from typing import NamedTuple
 
@@ -43,8 +43,9 @@ class Midplane(NamedTuple):
 def skull_mask(ct: Volume) -> Tensor:
     """(X, Y, Z) bool, the bone within 15 mm of the space that it encloses; ct: (1, X, Y, Z) in HU, the head upright.
 
-    Bone has more than 200 HU. Gaps up to 6 mm are closed, so a fracture lies inside the mask; voxels longer than 6 mm
-    close nothing, and show no fracture. Raises VolumeError where there is no head.
+    Bone has more than 200 HU (less in voxels longer than 3 mm). Gaps up to 4 mm are closed and 2 mm around the outside
+    count as skull, so a fracture lies inside the mask; voxels of 4 mm or more do neither, and show no fracture.
+    Raises VolumeError for several channels, and where bone encloses less than 150 ml.
     """
     return _head(ct)[0]
 
@@ -52,19 +53,20 @@ def skull_mask(ct: Volume) -> Tensor:
 def intracranial_mask(ct: Volume) -> Tensor:
     """(X, Y, Z) bool, what the skull encloses: brain, fluid, meninges and bleeds, up to the bone; arguments as there.
 
-    Of the soft tissue with bone to its left, right, front and back, the largest piece that lies deeper than 12 mm is the
-    core; it grows back by 12 mm and 6 mm more. So orbits and sinuses, behind bone, stay out, and so does the spinal
-    canal from about 18 mm below the skull.
+    Of the soft tissue with bone to its left, right, front and back, the largest piece that lies deeper than 12 mm is
+    the core; it grows back by 12 mm and 6 mm more, and then to where bone fills half a voxel. So orbits and sinuses,
+    behind bone, stay out, and so does the spinal canal from about 18 mm below the skull.
     """
     return _head(ct)[1]
 
 
 def head_structures(ct: Volume) -> dict[str, Tensor]:
-    """The three structures about which decisions are made: disjoint masks (X, Y, Z) bool; ct as for `skull_mask`.
+    """The three structures about which decisions are made, (X, Y, Z) bool each; ct as for `skull_mask`.
 
     "skull", and the "left hemisphere" and "right hemisphere" of the patient: the halves of the intracranial space on
-    both sides of `head_midplane`, cerebellum, fluid and bleeds outside the brain included. A brain that a bleed pushes
-    across stays divided where the skull is. Thesis, chapter 6, section 3.3, which does not say how.
+    both sides of `head_midplane`, cerebellum, fluid and bleeds outside the brain included. They share no voxel, but
+    each shares its outermost one with the skull, so that neither a thin bleed nor the inner end of a fracture is lost.
+    A brain that a bleed pushes across stays divided where the skull is. Thesis, chapter 6, section 3.3 (not how).
     """
     skull, space = _head(ct)
     right = _right_of(_midplane(ct, space), ct)
@@ -82,9 +84,9 @@ def head_midplane(ct: Volume) -> Midplane:
 def head_landmarks(ct: Volume) -> np.ndarray:
     """Four points on the inner skull, (4, 3) float64 in mm: in front, to the left, to the right and on top.
 
-    From the middle of the intracranial space rays run along its longest axis in the mid-sagittal plane, across that plane,
-    and upwards at right angles to both; the points are where they leave the space. So they turn, shift and grow with
-    the head, and stand far apart: a frame for coordinates that do not depend on where a head lies or how large it is.
+    From the middle of the intracranial space rays run along its longest axis in the mid-sagittal plane, across that
+    plane, and upwards at right angles to both; the points are where they leave the space. So they turn, shift and grow
+    with the head, and stand far apart: a frame in which neither a head's pose nor its size is left.
     ct as for `skull_mask`, turned by less than 45 degrees.
     """
     space = _head(ct)[1]
@@ -163,7 +165,7 @@ def _steps(ct: Volume) -> list[int]:
 
 
 def _mostly_soft(hounsfield: Tensor, ct: Volume) -> Tensor:
-    """Voxels with less than half of what the densest bone within 6 mm has; all, where a voxel is thicker than a skull."""
+    """Voxels with less than half the HU of the densest bone within 6 mm; all, where voxels are thicker than a skull."""
     if max(ct.spacing) > WALL_MM:
         return torch.ones(hounsfield.shape, dtype=torch.bool)
     return hounsfield < _highest(hounsfield, WALL_MM, ct) / 2
@@ -234,7 +236,7 @@ def _grown(mask: Tensor, by_mm: float, ct: Volume, least: int = 0) -> Tensor:
 
 
 def _highest(field: Tensor, within_mm: float, ct: Volume, least: int = 0) -> Tensor:
-    """Maxima over boxes that reach within_mm, or `least` voxels, to each side: one axis after another, which is quick."""
+    """Maxima over boxes that reach within_mm, or `least` voxels, to each side; one axis after another is quick."""
     found = field.numpy()
     for axis, edge in enumerate(ct.spacing):
         reach = max(round(within_mm / edge), least)
