@@ -102,7 +102,7 @@ def test_the_paper_and_the_profiles():
         config = Config.for_profile(Profile(name))
         assert Config.from_dict(config.as_dict()) == config
     method = ClassifierGuidance(Config.for_profile(Profile("cpu")))
-    assert sum(one.numel() for one in method.network.parameters()) == 2_469_729
+    assert sum(one.numel() for one in method.network.parameters()) == 1_324_721
 
 
 @pytest.mark.parametrize(

@@ -30,8 +30,8 @@ class SliceDiffusionConfig:
     pixel_mm: float = 4.0
     least: float = 0.15
     stride: int = 1
-    width: int = 32
-    multipliers: tuple[int, ...] = (1, 2, 4)
+    width: int = 16
+    multipliers: tuple[int, ...] = (1, 3, 6)
     blocks: int = 1
     attention: tuple[int, ...] = ()
     heads: int = 1
