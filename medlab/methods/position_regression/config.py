@@ -49,7 +49,8 @@ class Config:
 
     def __post_init__(self) -> None:
         whole(self.size, "size", 1, 64)
-        one_of(self.patch, PATCHES, "patch")
+        if self.patch not in PATCHES:
+            raise ValueError(f"patch is {self.patch!r}, expected one of {', '.join(map(str, PATCHES))}")
         whole(self.volume, "volume", 8)
         as_length(self.spacing_mm, "spacing_mm")
         for value, choices, name in (

@@ -137,7 +137,9 @@ class PositionRegression(L.LightningModule):
         """
         if not bool(self.expected[1].any()):
             raise ValueError("the method is not calibrated, expected `calibrate` with healthy heads first")
-        found = self.error_map(scan, stride=stride)
+        return self._compared(self.error_map(scan, stride=stride))
+
+    def _compared(self, found: ErrorMap) -> ErrorMap:
         shape = found.volume.shape[1:]
         if shape != (self.config.volume,) * 3:
             raise ValueError(f"volume measures {shape}, expected {self.config.volume} voxels along each axis")
@@ -150,7 +152,7 @@ class PositionRegression(L.LightningModule):
         """The maps by which heads are judged: "error", the paper's, and, where calibrated, "relative"."""
         found = {"error": self.error_map(head)}
         if bool(self.expected[1].any()):
-            found["relative"] = self.relative_map(head)
+            found["relative"] = self._compared(found["error"])
         return found
 
     def _seen(self, scan: Sample | Volume, frame: Frame | None) -> tuple[Volume, Frame]:
