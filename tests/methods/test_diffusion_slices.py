@@ -15,10 +15,13 @@ from medlab.data import Volume
 from medlab.data.samples import Sample, Samples
 from medlab.methods.anoddpm import AnoDDPM, Config
 from medlab.methods.anoddpm import command as anoddpm_command
+from medlab.methods.anomaly import study
+from medlab.methods.anomaly.data import split_heads
 from medlab.methods.classifier_guidance import command as guidance_command
-from medlab.methods.diffusion import SliceGrid, TrainingSlices, simplex_noise
+from medlab.methods.diffusion import SliceGrid, TrainingSlices, evaluation, simplex_noise
 from medlab.methods.diffusion.noise import DIRECTIONS, simplex_octave
 from medlab.profiles import Profile
+from medlab.training import read_record, save_weights
 
 
 def volume(data: torch.Tensor, spacing: float = 2.0) -> Volume:
@@ -224,6 +227,30 @@ def test_a_head_is_watched_by_the_noise_on_its_slices():
     method.validation_step(head("a", False), 0)
     # An untrained network finds nothing: what is left is the variance of the noise.
     assert seen_values["validation/noise"] == pytest.approx(1, abs=0.05)
+
+
+def test_a_record_of_weights_on_heads_that_are_new(monkeypatch, tmp_path):
+    halves = {"left hemisphere": torch.zeros(32, 32, 16, dtype=torch.bool), "skull": torch.zeros(32, 32, 16).bool()}
+    halves["left hemisphere"][7:16, 5:27] = True
+    halves["skull"][25] = True
+    halves["right hemisphere"] = halves["left hemisphere"].flip(0)
+    for module in (evaluation, study):
+        monkeypatch.setattr(module, "structures_of", lambda head: halves)
+    monkeypatch.setattr(evaluation, "open_for", lambda *_: HandMade())
+    # A method that finds what is bright: bleeds stand out perfectly.
+    monkeypatch.setattr(AnoDDPM, "restored", lambda self, x, generator: torch.zeros_like(x))
+    config = Config.from_dict({**SMALL.as_dict(), "groups": 4})
+    card = {"method": "anoddpm", "config": config.as_dict(), "profile": "ci", "seed": 0, "steps": 1}
+    path = tmp_path / "one.safetensors"
+    save_weights(AnoDDPM(config), path, {**card, "data": {"subjects": {"train": ["head 100"]}}})
+    assert evaluation.main([str(path), "--bleeds", "2", "--normals", "3", "--records", str(tmp_path / "r.json")]) == 0
+    record = read_record(tmp_path / "r.json", method="anoddpm")
+    assert record.metrics["auroc haemorrhage"] == 1.0 and record.settings["synthetic"]
+    assert min(record.metrics["voxel auroc"]) > 0.95
+    tested = evaluation.chosen(split_heads(HandMade())["test"], 1, 1).subjects
+    save_weights(AnoDDPM(config), path, {**card, "data": {"subjects": {"train": [tested[0]]}}})
+    with pytest.raises(ValueError, match="was learned from"):
+        evaluation.evaluate(path, 1, 1)
 
 
 @pytest.mark.parametrize(
