@@ -11,25 +11,15 @@ from hypothesis import strategies as st
 from medlab.cohorts.cq500 import Cq500Cohort
 from medlab.cohorts.grid import Grid
 from medlab.data import Volume
-from medlab.data.samples import Sample
 from medlab.methods.anomaly import Heads
 from medlab.methods.position_regression import Config, Frame, HeadPatches, PositionRegression, counted_places
-from medlab.methods.position_regression.module import between, distances
+from medlab.methods.position_regression.expected import Expected, between
+from medlab.methods.position_regression.locating import distances
 from medlab.methods.position_regression.patches import lattice_of, patches_of
 from medlab.profiles import Profile
+from tests.methods.heads_by_hand import head
 
-TINY = replace(Config.for_profile(Profile("ci"), 1), volume=24)
-
-
-def head(size: int = 24, name: str = "one", seed: int = 0) -> Sample:
-    """A ball that is brighter to the right and to the top, with some noise, in air, as a prepared head."""
-    chance = torch.Generator().manual_seed(seed)
-    line = torch.arange(size) - (size - 1) / 2
-    inside = line[:, None, None] ** 2 + line[:, None] ** 2 + line**2 < (size / 4) ** 2
-    ramp = 0.5 + (line[:, None, None] + 0.5 * line) / size + 0.1 * torch.rand((size,) * 3, generator=chance)
-    image = torch.where(inside, ramp, torch.zeros(()))
-    both = torch.stack([1000 * image - 1000 * ~inside, image])
-    return Sample(name, Volume(both, np.diag([8.0, 8, 8, 1]), name), ("HU", "equalised"), mask=inside)
+TINY = replace(Config.for_profile(Profile("ci"), 1), volume=24, counts="any")
 
 
 def test_frames_by_hand():
@@ -75,6 +65,7 @@ def test_places_that_count_by_hand():
     foreground = torch.zeros(9, 9, 9, dtype=torch.bool)
     foreground[4, 4, 4] = True
     counted = counted_places(foreground, 3)
+    assert torch.equal(counted_places(foreground, 3, "centre"), foreground)
     assert int(counted.sum()) == 27 and bool(counted[3:6, 3:6, 3:6].all())
 
 
@@ -118,9 +109,8 @@ def test_all_places_are_equally_likely_on_a_lattice():
     seen = torch.zeros(9, 9, 9)
     frame = Frame.cartesian((9, 9, 9))
     for seed in range(640):
-        found = lattice_of(
-            torch.zeros(1, 9, 9, 9), torch.ones(9, 9, 9, dtype=torch.bool), frame, 19, torch.Generator().manual_seed(seed)
-        )
+        chance = torch.Generator().manual_seed(seed)
+        found = lattice_of(torch.zeros(1, 9, 9, 9), torch.ones(9, 9, 9, dtype=torch.bool), frame, 19, chance)
         at = (found["place"] * 8).round().long()[:, found["counts"]]
         seen[tuple(at)] += 1
     # Each place belongs to one beginning of 64: ten visits on average, up to chance.
@@ -173,6 +163,7 @@ def test_error_map_is_the_distance_patch_by_patch():
     method = PositionRegression(TINY, 3).eval()
     one = head(32)
     found = method.error_map(one, stride=1)
+    assert method.settings.counts == "any"
     wide = torch.nn.functional.pad(one.image.data[1:], (9,) * 6)
     for i, j, k in [(12, 12, 12), (5, 14, 9), (0, 0, 0), (20, 11, 3), (31, 16, 16)]:
         patch = wide[None, :, i : i + 19, j : j + 19, k : k + 19]
@@ -186,19 +177,40 @@ def test_stride_interpolates_between_the_same_values():
     method = PositionRegression(TINY, 3).eval()
     fine, coarse = (method.error_map(head(), stride=step).values for step in (1, 4))
     torch.testing.assert_close(coarse[::4, ::4, ::4], fine[::4, ::4, ::4], atol=1e-5, rtol=0)
+    ramp = torch.arange(9.0)[:, None, None].expand(9, 9, 9)
+    torch.testing.assert_close(between(ramp[::4, ::4, ::4][:2], (8, 9, 9), 4, beyond=True), ramp[:8])
     line = torch.arange(7.0)[:, None, None].expand(7, 7, 7)
     torch.testing.assert_close(between(line[::3, ::3, ::3], (7, 7, 7), 3), line)
 
 
-def test_calibration_is_mean_and_deviation_of_healthy_heads():
+def test_expected_is_the_mahalanobis_distance():
+    chance = torch.Generator().manual_seed(0)
+    scale = torch.tensor([1.0, 2.0, 0.5]).view(3, 1, 1, 1)
+    draws = [scale * torch.randn(3, 8, 8, 8, generator=chance) + 5 for _ in range(400)]
+    expected = Expected(32)
+    expected.learn(draws)
+    for axis, size in enumerate((1.0, 2.0, 0.5)):
+        off = torch.full((3, 8, 8, 8), 5.0)
+        off[axis] += 3 * size
+        # Three deviations along an axis, less what the floor of a tenth of the mean variance takes.
+        assert float(expected.compared(off, 4).mean()) == pytest.approx(3 / (1 + 0.175 / size**2) ** 0.5, rel=0.06)
+    assert float(expected.compared(expected.mean, 4).max()) < 1e-3
+
+
+def test_calibration_travels_with_the_weights():
     method = PositionRegression(TINY, 3).eval()
-    heads = [head(seed=seed) for seed in range(3)]
+    heads = [head(seed=seed) for seed in range(4)]
     with pytest.raises(ValueError, match="not calibrated"):
         method.relative_map(heads[0])
+    with pytest.raises(ValueError, match="heads are 3, expected 4"):
+        method.calibrate(heads[:3])
     method.calibrate(heads)
-    maps = torch.stack([method.error_map(one).values[12, 12, 12] for one in heads])
-    relative = torch.stack([method.relative_map(one).values[12, 12, 12] for one in heads])
-    assert float(relative.std()) > 0 and bool((maps.argsort() == relative.argsort()).all())
+    unlike = head()
+    image = unlike.image.data.clone()
+    image[1, 8:12, 8:12, 8:12] = 1.0
+    odd = replace(unlike, image=unlike.image.with_data(image))
+    there = (slice(6, 15),) * 3
+    assert float(method.relative_map(odd).values[there].max()) > float(method.relative_map(unlike).values[there].max())
     again = PositionRegression(TINY, 9)
     again.load_state_dict(method.state_dict())
     torch.testing.assert_close(again.relative_map(heads[1]).values, method.relative_map(heads[1]).values)
@@ -235,7 +247,7 @@ def test_config_round_trip_and_paper():
     paper = Config.paper()
     assert (paper.patch, paper.patches, paper.learning_rate, paper.steps) == (31, 256, 1e-4, 222_000)
     assert Config.from_dict(paper.as_dict()) == paper
-    with pytest.raises(ValueError, match="unknown|field"):
+    with pytest.raises(ValueError, match="config has the field 'depth'"):
         Config.from_dict({**paper.as_dict(), "depth": 3})
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -60,6 +59,5 @@ def predict(
     """
     if flips:
         raise ValueError("--flips is given, expected it for segmentation only: a mirrored patch belongs elsewhere")
-    method = PositionRegression.from_weights(tensors, card).to(device)
-    method.config = replace(method.config, stride=1)
+    method = PositionRegression.from_weights(tensors, card, stride=1).to(device)
     return predict_maps(method, method.config.volume, method.config.spacing_mm, files, folder)

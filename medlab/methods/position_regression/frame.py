@@ -52,6 +52,13 @@ class Frame:
         inverse = np.linalg.inv(edges)
         return cls(np.concatenate([inverse, -inverse @ points[3:].T], 1))
 
+    def halved(self) -> Self:
+        """The same coordinates for voxels of twice the size, each the mean of 2³: voxel c is where 2 c + 1/2 was."""
+        matrix = np.array(self.matrix)
+        matrix[:, 3] += matrix[:, :3] @ np.full(3, 0.5)
+        matrix[:, :3] *= 2
+        return type(self)(matrix)
+
     def coordinates(self, shape: Sequence[int], start: Sequence[float] = (0, 0, 0), step: float = 1.0) -> Tensor:
         """The coordinates of a lattice of places, (3, *shape) float32: voxel start + step (i, j, k)."""
         lines = [

@@ -18,9 +18,9 @@ class HeadPatches:
     """Patches of many heads; `draw(index)` is the same whenever and wherever it is asked for.
 
     samples: prepared heads (`medlab.methods.anomaly.Heads`), all healthy, of the config's volume. Each is as likely as
-    every other, and so is every place of a volume whose patch is not all background: the others do not count (thesis,
-    section 6.3.1). Beyond the volume there is background. Heads are kept in memory in half precision.
-    Raises ValueError where there is none, or one of another size.
+    every other, and so is every place that counts: whose patch is not all background (thesis, section 6.3.1), or, by
+    the config, whose centre is foreground. Beyond the volume there is background. Heads are kept in memory in half
+    precision. Raises ValueError where there is none, or one of another size.
     """
 
     def __init__(self, samples: Samples, config: Config, seed: int = 0):
@@ -34,7 +34,7 @@ class HeadPatches:
                     f"subject {head.subject}: it measures {found}, expected {config.volume} along each axis"
                 )
             self._images.append(image.half())
-            self._counted.append(counted_places(head.mask, config.patch))
+            self._counted.append(counted_places(head.mask, config.patch, config.counts))
             self._frames.append(frame_of(head, config))
         if not self._images:
             raise ValueError("samples are none, expected one at least")
@@ -44,13 +44,16 @@ class HeadPatches:
 
     def draw(self, index: int) -> dict[str, Tensor]:
         """What one head gives to a step: see `patches_of` and `lattice_of`."""
-        seed = seed_for(self.seed, f"patches {whole(index, 'index', 0)}")
-        which = below(generator_for(seed, "subject"), len(self._images))
-        chance = generator_for(seed, "places")
+        which, chance = self._chosen(index, "places")
         parts = self._images[which].float(), self._counted[which], self._frames[which]
         if self.config.sampling == "lattice":
             return lattice_of(*parts, self.config.patch, chance)
         return patches_of(*parts, self.config.patch, self.config.patches, chance)
+
+    def _chosen(self, index: int, purpose: str) -> tuple[int, torch.Generator]:
+        """Which head a draw is of, and what else is drawn for it."""
+        seed = seed_for(self.seed, f"patches {whole(index, 'index', 0)}")
+        return below(generator_for(seed, "subject"), len(self._images)), generator_for(seed, purpose)
 
 
 def patches_of(
@@ -90,8 +93,11 @@ def lattice_of(image: Tensor, counted: Tensor, frame: Frame, patch: int, chance:
     return {"image": wide, "place": frame.coordinates(most, start, CELL), "counts": counts}
 
 
-def counted_places(foreground: Tensor, patch: int) -> Tensor:
-    """Where a patch holds any foreground, (X, Y, Z) bool: the foreground grown by half a patch along each axis."""
+def counted_places(foreground: Tensor, patch: int, counts: str = "any") -> Tensor:
+    """Which places count, (X, Y, Z) bool: those whose patch holds any foreground, as in the paper, or whose centre is
+    foreground ("centre")."""
+    if counts == "centre":
+        return foreground
     grown = foreground[None].float()
     half = (patch - 1) // 2
     for axis in range(3):
