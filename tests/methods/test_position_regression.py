@@ -202,8 +202,8 @@ def test_calibration_travels_with_the_weights():
     heads = [head(seed=seed) for seed in range(4)]
     with pytest.raises(ValueError, match="not calibrated"):
         method.relative_map(heads[0])
-    with pytest.raises(ValueError, match="heads are 3, expected 4"):
-        method.calibrate(heads[:3])
+    with pytest.raises(ValueError, match="heads are 1, expected 2"):
+        method.calibrate(heads[:1])
     method.calibrate(heads)
     unlike = head()
     image = unlike.image.data.clone()

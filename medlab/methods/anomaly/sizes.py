@@ -53,12 +53,18 @@ def train_size(training: Training, profile: Profile, seed: int, directory: Path)
 
 
 def adjusted(method, validation: Samples) -> Samples:
-    """Calibrates a method that can be on half of the healthy validation heads; the heads that are left to choose by."""
+    """Calibrates a method that can be on half of the healthy validation heads; the heads that are left to choose by.
+
+    Of fewer than 8 healthy ones all serve for both.
+    """
     normal = [index for index in range(len(validation)) if is_normal(validation.facts(index))]
     ill = [index for index in range(len(validation)) if index not in normal]
     if not hasattr(method, "calibrate"):
         return validation
-    half = max(2, len(normal) // 2)
+    if len(normal) < 8:
+        method.calibrate(validation.choose(normal))
+        return validation
+    half = len(normal) // 2
     method.calibrate(validation.choose(normal[:half]))
     return validation.choose(sorted([*normal[half:], *ill]))
 

@@ -10,7 +10,7 @@ from medlab.arguments import whole
 
 COARSE = 4  # voxels between the places at which healthy errors are remembered
 FLOOR = 0.1  # added to each variance, as a share of their mean: thirty heads know little of a place alone
-LEAST = 4  # heads, without which three coordinates have no covariance
+LEAST = 2  # heads, without which nothing varies; three coordinates want many more
 UNIT = "standard deviations of healthy heads"
 
 
@@ -37,7 +37,7 @@ class Expected(nn.Module):
         """Takes mean and covariance from the errors of healthy heads, each (3, n, n, n), at every 4th voxel.
 
         They should not be heads that were trained on, whose errors are smaller. Neighbouring places are alike, so the
-        covariance is a mean over 3 x 3 x 3 of them. Raises ValueError for fewer than 4 heads and for another size.
+        covariance is a mean over 3 x 3 x 3 of them. Raises ValueError for fewer than 2 heads and for another size.
         """
         stack = []
         for error in errors:
@@ -75,8 +75,8 @@ class Expected(nn.Module):
 
 
 def between(values: Tensor, shape: tuple[int, ...], stride: int, *, beyond: bool = False) -> Tensor:
-    """A map known at every `stride`-th voxel, from the first on, at every voxel (X, Y, Z): linear between; after the last
-    one its value, or going on in a straight line (beyond)."""
+    """A map known at every `stride`-th voxel, from the first on, at every voxel (X, Y, Z): linear between; after the
+    last one its value, or going on in a straight line (beyond)."""
     if stride == 1:
         return values
     # Grown by one value at the far end, the known voxels are the corners of cells of `stride` voxels.
