@@ -127,7 +127,16 @@ class Config:
                 channels_last=True,
                 overlap=0.25,
             )
-        return replace(cls(), volume=32, spacing_mm=8.0, radius_mm=(8.0, 32.0), levels=3, patch=(16, 16, 16), steps=4)
+        return replace(
+            cls(),
+            volume=32,
+            spacing_mm=8.0,
+            radius_mm=(8.0, 32.0),
+            levels=3,
+            patch=(16, 16, 16),
+            steps=4,
+            overlap=0.25,
+        )
 
     def as_dict(self) -> dict[str, object]:
         """The config as JSON keeps it."""
