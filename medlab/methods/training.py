@@ -13,6 +13,11 @@ from medlab.training import TrainingBatches
 METHODS = (
     "segmentation",
     "position_regression",
+    "autoencoder",
+    "anoddpm",
+    "classifier_guidance",
+    "vae_restoration",
+    "synthetic_corruption",
 )
 
 

@@ -19,6 +19,7 @@ from medlab.profiles import Profile
 FIELD_OF_VIEW_MM = 256.0
 WATCHED = 4  # healthy heads of the validation part that a training is watched by
 SUBJECTS = {"ci": 24, "cpu": 270, "gpu": 491}
+CUBES = {"ci": (32, 8.0), "cpu": (128, 2.0), "gpu": (256, 1.0)}  # voxels along an edge and their size in mm
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
