@@ -83,6 +83,7 @@ def evaluate(weights: Path, bleeds: int, normals: int, stride: int | None = None
     settings = {
         "bleeds": bleeds,
         "normals": normals,
+        "map": "error",
         "percentile": PERCENTILE,
         "stride": method.config.stride,
         "depth": method.config.depth,
