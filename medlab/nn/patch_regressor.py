@@ -13,7 +13,7 @@ from medlab.nn.network import initialise
 from medlab.nn.scanning import folded, scan
 from medlab.nn.tiles import tiles_of
 
-PATCHES = (19, 23, 27, 31, 35, 39)
+PATCHES = (11, 15, 19, 23, 27, 31, 35, 39)  # the paper's, and two more for larger voxels
 SLOPE = 0.1  # of the leaky ReLU below 0
 CELL = 4  # voxels from one place of the coarsest map to the next
 OUTPUTS = 3
@@ -35,16 +35,16 @@ class Residual(nn.Module):
 class PatchRegressor(nn.Module):
     """Where does a patch belong? A classifier's body of valid convolutions with a linear head (thesis, section 6.2.1).
 
-    size: m, 1 to 64; the channels of all layers are multiples of it. patch: edge s of a patch in voxels, 19, 23, ...,
+    size: m, 1 to 64; the channels of all layers are multiples of it. patch: edge s of a patch in voxels, 11, 15, ...,
     39. outputs: 3, the coordinates. context: how many numbers besides the patch the head is given, 0 or more, such as a
     coarser network's answer.
 
     For s = 31, in the paper's blocks: Downsample(m) = convolution 4³, average pooling 2, leaky ReLU: 31 -> 28 -> 14;
     Downsample(2m) = convolution 3³, pooling 2: 12 -> 6; Residual(2m) twice: 4 -> 2; affine layer of 4m on what is left
-    (2³), leaky ReLU, affine layer of 3. Smaller patches have one Residual, larger ones three, until 1 or 2 voxels are
-    left. All convolutions have spectral norm. The paper gives its block list in a figure only; this one is ours: made
-    of valid convolutions and poolings that divide, so that `dense` is exact. The activation follows the pooling, so
-    that a convolution and its pooling can be one (`scanning.folded`): that keeps training small.
+    (2³), leaky ReLU, affine layer of 3. Smaller patches have one Residual or none, larger ones three, until 1 or 2
+    voxels are left. All convolutions have spectral norm. The paper gives its block list in a figure only; this one is
+    ours: made of valid convolutions and poolings that divide, so that `dense` is exact. The activation follows the
+    pooling, so that a convolution and its pooling can be one (`scanning.folded`): that keeps training small.
 
     Weights are drawn from torch's global generator.
     Raises ValueError for another size or patch.

@@ -104,7 +104,7 @@ def record_of(
     metrics = {"parameters": parameters, "seconds": seconds, **judged(chosen_by, test)}
     maps = list(dict.fromkeys(key[0] for key in test[0].scores))
     settings = {"size": size, "steps": training.steps if training else 0, "maps": maps, "test": len(test)}
-    settings |= {"resolution_mm": method.config.spacing_mm}
+    settings |= {"patch": getattr(method.config, "patch", 0)}
     return Record(LESSON, name, "cq500", profile.name, seed, metrics, settings)
 
 
