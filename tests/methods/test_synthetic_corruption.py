@@ -152,6 +152,16 @@ def test_the_map_is_a_probability_on_the_grid_of_the_scan():
     assert not method.error_map(image.with_data(torch.zeros_like(image.data))).values.any()
 
 
+def test_in_two_dimensions_each_slice_is_seen_by_itself():
+    method = SyntheticCorruption(replace(SMALL, network="unet2d")).eval()
+    image = torch.rand(2, 1, 8, 12, 3)
+    found = method(image)
+    assert found.shape == (2, 2, 8, 12, 3)
+    for item, at in ((0, 0), (1, 2)):
+        alone = method.network(image[item : item + 1, ..., at])
+        torch.testing.assert_close(found[item : item + 1, ..., at], alone)
+
+
 def test_training_learns_and_is_kept(tmp_path):
     config = replace(SMALL, steps=30, kinds=("blob",), clean=0.0, learning_rate=1e-2, patch=(12, 12, 12))
     stream = CorruptedPatches([head_of(seed) for seed in range(3)], config)
@@ -183,12 +193,14 @@ def test_configs_and_sizes():
     assert Config.paper().kinds == ("patch",)
     cpu = Config.for_profile(Profile("cpu"))
     assert cpu.radius_voxels == (2.0, 12.0)
-    assert sum(parameter.numel() for parameter in SyntheticCorruption(cpu).parameters()) == 442_936
+    assert sum(parameter.numel() for parameter in SyntheticCorruption(cpu).parameters()) == 481_058
 
 
 def test_refusals():
     with pytest.raises(ValueError, match="kinds is 'noise', expected one of blob, warp, patch"):
         Config(kinds=("noise",))
+    with pytest.raises(ValueError, match="network is 'vnet', expected one of unet3d, unet2d"):
+        Config(network="vnet")
     with pytest.raises(ValueError, match="kinds are none"):
         Config(kinds=())
     with pytest.raises(ValueError, match="radius_mm is"):

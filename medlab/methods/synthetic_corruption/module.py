@@ -14,14 +14,15 @@ from medlab.methods.synthetic_corruption.config import Config
 from medlab.methods.synthetic_corruption.stream import corrupted_head
 from medlab.metrics import dice
 from medlab.metrics.losses import cross_entropy_loss, soft_dice_loss
-from medlab.nn import UNet3d
+from medlab.nn import UNet2d, UNet3d
 from medlab.training import scheduled
 
+LAYOUT = {"unet3d": torch.channels_last_3d, "unet2d": torch.channels_last}
 LOWER_PRECISION = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 class SyntheticCorruption(L.LightningModule):
-    """A 3D U-Net that tells corrupted from healthy voxels, taught on corruptions alone.
+    """A U-Net that tells corrupted from healthy voxels, taught on corruptions alone.
 
     Learns from batches of `CorruptedPatches`: "image" (B, 1, *patch) and "label" (B, *patch). Validates on healthy
     heads that are corrupted whole: Dice of what is found at a probability of one half. Built by the same seed
@@ -35,15 +36,20 @@ class SyntheticCorruption(L.LightningModule):
         self.config, self.seed = config, seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network = UNet3d(1, 2, width=config.width, levels=config.levels)
+            made = {"unet3d": UNet3d, "unet2d": UNet2d}[config.network]
+            self.network = made(1, 2, width=config.width, levels=config.levels)
         if config.channels_last:
-            self.network.to(memory_format=torch.channels_last_3d)
+            self.network.to(memory_format=LAYOUT[config.network])
 
     def forward(self, image: Tensor) -> Tensor:
         """Logits (B, 2, X, Y, Z), healthy and corrupted, of images (B, 1, X, Y, Z)."""
+        flat = self.config.network == "unet2d"
+        # Axial slices become a batch.
+        given = image.movedim(4, 1).flatten(0, 1) if flat else image
         if self.config.channels_last:
-            image = image.contiguous(memory_format=torch.channels_last_3d)
-        return self.network(image)
+            given = given.contiguous(memory_format=LAYOUT[self.config.network])
+        found = self.network(given)
+        return found.unflatten(0, (len(image), -1)).movedim(1, 4) if flat else found
 
     def losses(self, logits: Tensor, label: Tensor) -> dict[str, Tensor]:
         """The named parts of the loss: "dice" of the corrupted class, "cross_entropy" and their weighted sum "loss".
