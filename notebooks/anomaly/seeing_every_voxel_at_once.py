@@ -149,7 +149,7 @@ def blank(answers, step):
 figure, axes = plt.subplots(2, 2, figsize=(5.4, 5.9))
 draw(axes[0, 0], ct.data[0, ..., Z], "the scan, two patches", (-100, 200), smooth=True)
 for shift, colour in ((0, style.BLUE), (1, style.ORANGE)):
-    corner = ((0.62 * EDGE - shift) * MM, 0.42 * EDGE * MM)
+    corner = ((0.42 * EDGE - shift) * MM, 0.42 * EDGE * MM)
     axes[0, 0].add_patch(plt.Rectangle(corner, S * MM, S * MM, fill=False, edgecolor=colour, linewidth=1.5))  # fmt: skip
 window = (40, 220)
 draw(axes[0, 1], blank(every_fourth, 4), "answers of one pass", window, "viridis", 4 * MM)
@@ -287,7 +287,7 @@ print("the whole line", small(line).flatten().tolist())
 #
 # $$ y_i = w_0\, p_i + w_1\, p_{i+2} . $$ (dense-holes)
 #
-# That is a convolution again, whose weights stand two apart. It has holes: with {term}`dilation` 2 it steps over the pairs that belong to its neighbours. In wavelet analysis this is forty years old and called {term}`à trous` {cite}`holschneider1990`.
+# That is a convolution again, whose weights stand two apart. It has holes: with {term}`dilation` 2 it steps over the pairs that belong to its neighbours. In wavelet analysis this is nearly forty years old and called {term}`à trous` {cite}`holschneider1990`.
 #
 # Or sort the pairs first. Those with even $i$ go into one line, $f^0_j = p_{2j}$, those with odd $i$ into another, $f^1_j = p_{2j+1}$. Now patch $i = 2j + r$ finds its pairs side by side:
 #
@@ -467,7 +467,7 @@ run.record("dense_fold_all", counted / (counter.get_total_flops() / 2), low=3.2,
 # %% tags=["hide-input"]
 V = run.pick(ci=8, cpu=24, gpu=64)
 net = seeded(lambda: PatchRegressor(8, 31), 5).to(run.device).eval()
-some = torch.rand(64, 1, 31, 31, 31, generator=run.fresh_generator(5)).to(run.device)
+some = torch.rand(run.pick(ci=16, cpu=256, gpu=256), 1, 31, 31, 31, generator=run.fresh_generator(5)).to(run.device)
 cube = torch.rand(1, 1, V, V, V, generator=run.fresh_generator(6)).to(run.device)
 around = F.pad(cube, (net.halo,) * 6)
 plain = nn.Sequential(*net.stages, nn.LeakyReLU(0.1), net.head)
@@ -483,7 +483,7 @@ def shift_and_stitch():
 
 
 @torch.no_grad()
-def measured(call, rounds=3):
+def measured(call, rounds=run.pick(ci=1, cpu=2, gpu=3)):
     """Its answer, the best of a few times in s, and its products."""
     with FlopCounterMode(display=False) as counter:
         answer = call()
@@ -537,7 +537,7 @@ for row in scans:
 table(
     ["who", "answers", "dense, s", "patches, min", "times faster"],
     rows,
-    caption=f"Thesis, chapter 6, section 4.2, beside `benchmarks/anomaly.py`, on random volumes. Paper: patch by patch at its highest resolution. Patches: timed on some batches of 256 and scaled. In brackets: against patches with folded poolings. {record.measured('torch').capitalize()}.",
+    caption=f"Thesis, chapter 6, section 4.2, beside benchmarks/anomaly.py, on random volumes. Paper: patch by patch at its highest resolution. Patches: timed on some batches of 256 and scaled. In brackets: against patches with folded poolings. Measured with torch: {record.measured('torch').removeprefix('torch ')}.",
 )
 big = max(scans, key=lambda row: row["times_plain"])
 run.record("dense_record_times", big["times_plain"], low=100, high=20000, digits=0)
@@ -573,7 +573,7 @@ run.record("dense_twice", least, low=116, high=116, digits=0)
 
 # %% tags=["hide-input"]
 figure, ax = plt.subplots(figsize=(5.4, 3.2))
-budgets = np.geomspace(30, 8000, 24)
+budgets = np.geomspace(30, 8000, run.pick(ci=8, cpu=24, gpu=24))
 for size, colour in ((4, style.BLUE), (16, style.ORANGE)):
     costs = []
     for budget in budgets:
@@ -589,12 +589,12 @@ ax.set(xscale="log", xlabel="memory for a tile (MB)", ylabel="computed / kept", 
 ax.legend(frameon=False)
 show(
     figure,
-    caption="A volume of 256³ voxels and patches of 31³: how much is computed for each voxel that is kept, against the memory that a tile may take. With `medlab`'s 512 MB a small network computes two to three times what it keeps.",
+    caption="A volume of 256³ voxels and patches of 31³: how much is computed for each voxel that is kept, against the memory that a tile may take. Each step is one more cut. medlab's 512 MB lie where the curves begin to flatten.",
     alt="Two falling staircases towards 1; the one for the larger network lies further right",
 )
 
 # %% [markdown]
-# {glue:text}`dense_twice` voxels: since $2^{1/3} = 1.26$, a halo of 30 must be no more than a quarter of the tile. At a quarter of that edge a tile computes twelve times what it keeps. And the answers never change; the cell above checks it for three budgets.
+# {glue:text}`dense_twice` voxels: since $2^{1/3} = 1.26$, a halo of 30 must be no more than a quarter of the tile. At a quarter of that edge a tile computes more than eight times what it keeps. And the answers never change; the cell above checks it for three budgets.
 #
 # The other saving is to ask for less. With `stride=4` you want an answer at every fourth voxel along each axis, $1/64$ of them.
 #
@@ -649,7 +649,7 @@ def two_answers(kind, image):
 
 # %% tags=["hide-input"]
 image = head[0, 0, :, :, Z].cpu()
-KINDS = {"zeros": "zeros beyond the patch", "instance norm": "instance norm", "nothing": "valid, no norm"}  # fmt: skip
+KINDS = {"zeros": "zeros beyond", "instance norm": "instance norm", "nothing": "neither"}  # fmt: skip
 chosen = [kind for kind in KINDS if kind != "zeros" or edges == "zeros"]
 figure, axes = plt.subplots(1, len(chosen), figsize=(5.4, 3.0), squeeze=False)
 wrong = {}
@@ -657,15 +657,15 @@ for ax, kind in zip(axes[0], chosen, strict=True):
     dense, middle = two_answers(kind, image)
     scale = float(middle.std())
     gap = (dense - middle).abs() / scale
-    brain = image[gap.shape[0] * 0 + (image.shape[0] - gap.shape[0]) // 2 :][: gap.shape[0]]
-    brain = brain[:, (image.shape[1] - gap.shape[1]) // 2 :][:, : gap.shape[1]] > 0
+    rim = (image.shape[0] - gap.shape[0]) // 2
+    brain = image[rim : rim + gap.shape[0], rim : rim + gap.shape[1]] > 0
     wrong[kind] = 100 * float((gap[brain] > 1e-3).float().mean())
     draw(ax, gap, KINDS[kind], (0, 1), "magma")
 figure.colorbar(axes[0, -1].images[0], ax=axes, location="bottom", label="difference / standard deviation of the answers", shrink=0.7)  # fmt: skip
 show(
     figure,
-    caption="How far dense and patch by patch are apart, in three small networks with random weights on one synthetic slice. Black is agreement.",
-    alt="Three maps of a slice: two bright over most of the head, the third black throughout",
+    caption="How far dense and patch by patch are apart, in small networks with random weights on one synthetic slice: convolutions that see zeros beyond a patch, valid ones with instance norm, valid ones with neither. Black is agreement.",
+    alt="Maps of a slice: those with zeros and with instance norm are bright over most of the head, the last is black throughout",
 )
 for kind, key in (("zeros", "zeros"), ("instance norm", "norm"), ("nothing", "valid")):
     if kind in wrong:
