@@ -72,7 +72,7 @@ class Config(SliceDiffusionConfig):
                 micro_batch=32,
             )
         if profile.name == "cpu":
-            return cls(latest=400, depth=250, sampling_steps=60, steps=600)
+            return cls(latest=400, depth=250, sampling_steps=60, steps=500)
         return cls(
             size=(24, 28),
             pixel_mm=8.0,

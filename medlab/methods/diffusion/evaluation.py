@@ -2,7 +2,8 @@
 
     python -m medlab.methods.diffusion.evaluation data/weights/anoddpm_cq500.safetensors
 
-takes the first bleeds and the first normal heads of the test part, and writes to data/results/anomaly_references.json.
+takes the last bleeds and the last normal heads of the test part (the first were looked at while the scale of the
+guidance was set), and writes to data/results/anomaly_references.json.
 """
 
 import argparse
@@ -33,11 +34,11 @@ PERCENTILE = 99.0
 
 
 def chosen(test: Samples, bleeds: int, normals: int) -> Samples:
-    """The first heads with a bleed, and the first normal ones."""
+    """The last heads with a bleed, and the last normal ones."""
     facts = [test.facts(index) for index in range(len(test))]
     ill = [index for index, one in enumerate(facts) if one["intracranial_haemorrhage"]]
     well = [index for index, one in enumerate(facts) if is_normal(one)]
-    return test.choose(sorted(ill[:bleeds] + well[:normals]))
+    return test.choose(sorted(ill[-bleeds:] + well[-normals:]))
 
 
 class Timed:
