@@ -81,7 +81,7 @@ class Config:
     def for_profile(cls, profile: Profile, size: int = 16) -> Self:
         """The same design at a profile's size.
 
-        At `cpu` voxels of 2 mm and patches of 19 of them (38 mm beside the paper's 31), on lattices with a learning rate
+        At `cpu` voxels of 2 mm, patches of 15 of them (30 mm beside the paper's 31), on lattices, a learning rate
         that falls from 3e-3, a deviation: some twenty thousand patches a step instead of 256 make up for a hundredth of
         the paper's steps. Only patches around foreground count: the many that see a rim of skin far away are hard, and
         say nothing about brain or skull. At `gpu` the paper's volume and patches at 1 mm, on lattices too.
@@ -100,7 +100,7 @@ class Config:
         if profile.name == "cpu":
             return cls(
                 size=size,
-                patch=19,
+                patch=15,
                 volume=128,
                 spacing_mm=2.0,
                 counts="centre",
