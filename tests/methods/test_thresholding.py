@@ -38,6 +38,11 @@ def test_excess_by_hand():
     assert found.flatten().tolist() == [0, 0, 0, 0, 15, 0]
 
 
+def test_what_is_brighter_than_blood_does_not_count():
+    values, inside = torch.tensor([30.0, 30.0, 60.0, 400.0]).view(4, 1, 1), torch.ones(4, 1, 1, dtype=torch.bool)
+    assert excess(values, inside, (1.0,) * 3, 5.0, ceiling=90.0).flatten().tolist() == [0, 0, 25, 0]
+
+
 @given(shift=st.floats(-500, 500), seed=st.integers(0, 99))
 @settings(max_examples=8, deadline=None)
 def test_what_is_added_to_all_changes_nothing(shift, seed):

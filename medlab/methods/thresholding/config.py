@@ -12,13 +12,15 @@ from medlab.profiles import Profile
 class Config:
     """How bright is too bright, and how small is too small. Lengths in mm, so that it fits any grid.
 
-    margin_hu: how far above the typical brain a voxel must lie. rim_mm: next to the bone nothing counts, for there a
-    voxel is half bone. least_ml: connected components below it are removed. smooth_mm: width of the median filter
-    against noise, 0 for none. gap_mm: width of the gaps that are looked for in bone, 0 for none.
+    margin_hu: how far above the typical brain a voxel must lie. ceiling_hu: brighter than blood ever is, so bone or
+    metal, and not counted. rim_mm: next to the bone nothing counts, for there a voxel is half bone. least_ml: connected
+    components below it are removed. smooth_mm: width of the median filter against noise, 0 for none. gap_mm: width of
+    the gaps that are looked for in bone, 0 for none.
     Raises ValueError, naming the field, for negative numbers.
     """
 
     margin_hu: float = 15.0
+    ceiling_hu: float = 90.0
     rim_mm: float = 4.0
     least_ml: float = 0.1
     smooth_mm: float = 3.0

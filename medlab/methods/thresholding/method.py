@@ -1,5 +1,7 @@
 """Skull stripping, normalisation, a threshold, components by size: the steps, and the method made of them."""
 
+import math
+
 import numpy as np
 import torch
 from scipy import ndimage
@@ -38,7 +40,9 @@ class Thresholding:
         volume = seen(scan, self.sees) if isinstance(scan, Sample) else scan
         config, values = self.config, volume.data[0].float().cpu()
         inside = intracranial_mask(volume)
-        found = excess(values, inside, volume.spacing, config.margin_hu, config.rim_mm, config.smooth_mm)
+        found = excess(
+            values, inside, volume.spacing, config.margin_hu, config.rim_mm, config.smooth_mm, config.ceiling_hu
+        )
         found = without_small(found, config.least_ml, volume.spacing)
         if bone and config.gap_mm:
             found = torch.where(skull_mask(volume), gaps(values, volume.spacing, config.gap_mm), found)
@@ -56,21 +60,23 @@ def excess(
     margin: float,
     rim_mm: float = 0.0,
     smooth_mm: float = 0.0,
+    ceiling: float = math.inf,
 ) -> Tensor:
     """How far each voxel lies above the median of those inside, by more than a margin; 0 where it does not.
 
     values: (X, Y, Z); inside: bool of that shape, with at least one voxel. Voxels within rim_mm of what is not inside
-    count as 0. smooth_mm: width of a median filter, rounded to an odd number of voxels along each axis. The median
-    normalises: what is added to all values changes nothing.
+    count as 0. smooth_mm: width of a median filter, rounded to an odd number of voxels along each axis. ceiling:
+    where the values themselves are above it, nothing counts. The median normalises: without a ceiling, what is added to
+    all values changes nothing.
     """
     if not bool(inside.any()):
         raise ValueError("inside chooses no voxel, expected the inside of a head")
     widths = [_odd_voxels(smooth_mm, edge) for edge in spacing]
     smooth = values if max(widths) == 1 else torch.from_numpy(ndimage.median_filter(values.numpy(), widths))
-    counts = inside
+    counts = inside & (values <= ceiling)
     if number(rim_mm, "rim_mm", 0):
         depth = ndimage.distance_transform_edt(np.pad(inside.numpy(), 1), sampling=spacing)[1:-1, 1:-1, 1:-1]
-        counts = torch.from_numpy(depth > rim_mm)
+        counts = counts & torch.from_numpy(depth > rim_mm)
     return ((smooth - values[inside].median() - margin).clamp(min=0) * counts).float()
 
 
