@@ -1,5 +1,6 @@
 """How healthy heads err at each place, and how unusual another head's error is there."""
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -64,14 +65,19 @@ class Expected(nn.Module):
         to the healthy ones of the same place, in standard deviations. Raises ValueError before `learn`."""
         if not self.known:
             raise ValueError("the method is not calibrated, expected `calibrate` with healthy heads first")
-        size = (self.volume,) * 3
-        there = tuple(slice(None, None, stride) for _ in range(3))
-        mean = torch.stack([between(one, size, COARSE, beyond=True)[there] for one in self.mean]).to(error)
-        off, total = error - mean, 0.0
+        off, total = error - torch.stack([self._at(one, stride, beyond=True) for one in self.mean]).to(error), 0.0
         for a in range(3):
-            for b in range(3):
-                total = total + off[a] * off[b] * between(self.inverse[a, b], size, COARSE)[there].to(error)
+            for b in range(a, 3):
+                twice = 1 if a == b else 2
+                total = total + twice * off[a] * off[b] * self._at(self.inverse[a, b], stride).to(error)
         return total.clamp(min=0).sqrt()
+
+    def _at(self, values: Tensor, stride: int, *, beyond: bool = False) -> Tensor:
+        """What is remembered at every 4th voxel, at every `stride`-th."""
+        step = math.gcd(stride, COARSE)  # of a lattice that holds both
+        size = (-(-self.volume // step),) * 3
+        there = tuple(slice(None, None, stride // step) for _ in range(3))
+        return between(values, size, COARSE // step, beyond=beyond)[there]
 
 
 def between(values: Tensor, shape: tuple[int, ...], stride: int, *, beyond: bool = False) -> Tensor:
