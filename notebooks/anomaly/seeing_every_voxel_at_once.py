@@ -91,7 +91,7 @@ run = start(profile, seed)
 # %% tags=["hide-input"]
 EDGE = run.pick(ci=64, cpu=128, gpu=256)
 MM = 256 / EDGE
-SIZE, STEPS = run.pick(ci=2, cpu=4, gpu=16), run.pick(ci=30, cpu=120, gpu=1000)
+SIZE, STEPS = run.pick(ci=2, cpu=4, gpu=16), run.pick(ci=30, cpu=200, gpu=1000)
 S = patch or run.pick(ci=19, cpu=31, gpu=31)
 HALF = (S - 1) // 2
 ct = reference_head(EDGE, MM)
@@ -108,20 +108,22 @@ def seeded(make, number=0):
 
 
 def fit(network):
-    """A few steps of position regression on one head: where does each patch lie, 0 to 1 along each axis?"""
-    chance = run.fresh_generator(1)
-    optimiser = torch.optim.Adam(network.parameters(), 0.003)
+    """A few steps of position regression around one slice: where does each patch lie, 0 to 1 along each axis?"""
+    low, chance = Z - HALF - 4, run.fresh_generator(1)
+    optimiser = torch.optim.Adam(network.parameters(), 0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, STEPS)
     for _ in range(STEPS):
         first = torch.randint(4, (3,), generator=chance).tolist()
-        seen = head[..., first[0] :, first[1] :, first[2] :]
+        seen = head[..., first[0] :, first[1] :, low + first[2] : low + S + 9]
         found = network.lattice(seen)
-        lines = [(4 * torch.arange(n) + HALF + at) / (EDGE - 1) for n, at in zip(found.shape[2:], first, strict=True)]  # fmt: skip
+        lines = [(4 * torch.arange(n) + HALF + at) / (EDGE - 1) for n, at in zip(found.shape[2:], (*first[:2], low + first[2]), strict=True)]  # fmt: skip
         place = torch.stack(torch.meshgrid(*lines, indexing="ij")).to(run.device)
         counts = F.max_pool3d((seen > 0).float(), S, 4) > 0  # patches that are all air do not count
         loss = ((found - place).norm(dim=1, keepdim=True) * counts).sum() / counts.sum()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        schedule.step()
     return network.eval()
 
 
@@ -160,7 +162,7 @@ figure.colorbar(axes[1, 0].images[0], ax=axes[1, 0], location="bottom", label="b
 figure.colorbar(axes[1, 1].images[0], ax=axes[1, 1], location="bottom", label="mm", shrink=0.8)
 show(
     figure,
-    caption=f"A network that was taught, on this one synthetic head, where a patch of {S} voxels lies; colours are how far from the back it puts the patch around each voxel. Top left, two patches one voxel apart: can you tell them apart? Top right, what one pass over the volume gives; bottom left, what you will get out of the same weights, with no product computed twice.",
+    caption=f"A network that was taught, around one slice of a synthetic head, where a patch of {S} voxels lies; colours are how far from the back it puts the patch around each voxel. Top left, two patches one voxel apart: can you tell them apart? Top right, what one pass over the volume gives; bottom left, what you will get out of the same weights, with no product computed twice.",
     alt="An axial CT slice with two nearly identical squares; a coarse map of squares that rises from back to front; the same map at full resolution; a map of its error",
 )
 
@@ -836,7 +838,7 @@ quiz(
 # | | |
 # | --- | --- |
 # | the head | **synthetic**: a CT of the book's head model, upright, of nobody; other volumes are random numbers |
-# | the trained network | small, trained for a moment on the one head that it is then shown; its map illustrates, it detects nothing |
+# | the trained network | small, trained for a moment around the one slice that it is then shown; its map illustrates, it detects nothing |
 # | products | counted, of convolutions alone; activations, poolings and the shuffling of fragments are not in them |
 # | times | of the machine that built the page or the benchmark; patch by patch is scaled from some hundred patches; nothing is checked by them |
 # | paper's 90 s | another network, another card, nothing said about its batches: no ratio to ours is meant |
