@@ -29,8 +29,9 @@ SIZES = (1, 2, 4, 8, 16, 32, 64)
 RECORDS = Path("data/results/anomaly.json")
 
 
-def train_size(training: Training, profile: Profile, seed: int, directory: Path) -> float:
-    """Train a method, or go on with it; the seconds that this took."""
+def train_size(training: Training, profile: Profile, seed: int, directory: Path) -> float | None:
+    """Train a method, or go on with it; the seconds that this took, or None where some of it was done before."""
+    resumed = any(directory.glob("step-*.ckpt"))
     began = time.perf_counter()
     watched = DataLoader(training.validation, batch_size=None, collate_fn=_as_it_is)
     fit(
@@ -49,7 +50,7 @@ def train_size(training: Training, profile: Profile, seed: int, directory: Path)
         monitor=training.monitor or "loss",
         mode=training.mode,
     )
-    return time.perf_counter() - began
+    return None if resumed else time.perf_counter() - began
 
 
 def adjusted(method, validation: Samples) -> Samples:
@@ -95,7 +96,7 @@ def judged(chosen_by: Sequence[Scored], test: Sequence[Scored], papers_map: str 
 
 
 def record_of(
-    name: str, size: int, training: Training | None, method, seconds: float, parts, profile: Profile, seed: int
+    name: str, size: int, training: Training | None, method, seconds: float | None, parts, profile: Profile, seed: int
 ) -> Record:
     """Judge a trained method and make its record."""
     chosen_by = score_heads(method, adjusted(method, parts["validation"]))
@@ -145,7 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             card |= {"data": training.data, "steps": training.steps, "metrics": found}
             save_weights(method, folder / "weights.safetensors", card)
         told = ", ".join(f"{finding} {record.metrics[f'auroc {finding}']:.3f}" for finding in FINDINGS)
-        print(f"{given.method} m = {size}: {told}, {seconds:.0f} s", flush=True)
+        print(f"{given.method} m = {size}: {told}", flush=True)
     return 0
 
 
