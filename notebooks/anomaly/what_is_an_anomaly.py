@@ -61,8 +61,9 @@ if importlib.util.find_spec("medlab") is None:
 # %% tags=["parameters"]
 profile = None  # None: "gpu" where there is one, else "cpu"; CI uses "ci"
 seed = 0
-percentile = 99.5  # of a map inside a structure: its score
+percentile = 98.0  # of a map inside a structure: its score
 margin = 15.0  # of the threshold, in HU above the typical brain
+ceiling = 90.0  # brighter than blood: bone
 share = 0.0  # in "Where it breaks": of a clot's contrast that is left, from 0 to 1
 
 # %% tags=["hide-input"]
@@ -173,7 +174,7 @@ def residual(levels, n):
 def dense(n, image=None):
     """The threshold's map of test head n; image: HU, where they have been changed."""
     image = tested[n].channel("HU") if image is None else image
-    found = excess(image, insides[n], (MM,) * 3, margin, RIM)
+    found = excess(image, insides[n], (MM,) * 3, margin, RIM, ceiling=ceiling)
     return without_small(found, LEAST, (MM,) * 3)
 
 
@@ -257,7 +258,7 @@ loss_healthy = np.mean(
 run.record("normal_loss", loss_healthy, low=0.005, high=0.4, digits=3)
 
 # %% [markdown]
-# Read the difference from far and it is a success; read it closely and it is the method's whole trouble. The clot is bright. So are the rims of the skull and of every fold, in a head where nothing is wrong with them. The mean difference in new healthy heads is {glue:text}`normal_loss` of the full range, and nearly all of it is blur. A restoration is suspicious of anything *hard to draw*, and fine detail is hard to draw.
+# Read the difference from far and it is a success; read it closely and it is the method's whole trouble. The clot is bright. So are the rims of the skull and of every fold, in a head where nothing is wrong with them. The mean difference in new healthy heads is {glue:text}`normal_loss` of the full range, without any lesion. A restoration is suspicious of anything *hard to draw*, and fine detail is hard to draw.
 #
 # ## From a map to a decision
 #
@@ -290,7 +291,7 @@ run.record("normal_kept_rest", kept[1], low=0, high=100, digits=0, unit="%")
 #
 # $$ s_S = \operatorname{percentile}_{q}\,\{ a_v : v \in S \}, $$ (normal-score)
 #
-# with $q = 100$, the maximum, for the thesis's rule "does the map exceed a threshold anywhere in $S$". We take a little less, so that no single voxel decides. Then every structure of every patient is a case with a score and a truth, and the {term}`AUROC` is the probability that an ill structure scores higher than a healthy one, ties counted by half.
+# with $q = 100$, the maximum, for the thesis's rule "does the map exceed a threshold anywhere in $S$". We take the percentile that the parameters cell names, so that no handful of voxels next to bone decides. How much hangs on it is worth a run: set it to 99.5. Then every structure of every patient is a case with a score and a truth, and the {term}`AUROC` is the probability that an ill structure scores higher than a healthy one, ties counted by half.
 
 # %%
 # NBVAL_CHECK_OUTPUT
@@ -314,23 +315,26 @@ np.testing.assert_allclose(score, found["left hemisphere"])
 #
 # $$ a_v = \max\big(0,\; x_v - \operatorname{median}_{\text{inside}}(x) - t\big) $$ (normal-excess)
 #
-# for voxels away from the bone, where a voxel is half bone and bright for that reason alone.
+# for voxels away from the bone, and below the 90 HU that no blood exceeds. Next to bone a voxel is half bone, and bright for that reason alone.
 
 
 # %%
 def too_bright(image, inside, least_ml):
-    above = (image - image[inside].median() - margin).clamp(min=0) * inside  # (normal-excess)
+    above = (image - image[inside].median() - margin).clamp(min=0)  # (normal-excess)
+    above = above * (inside & (image <= ceiling))
     pieces, _ = ndimage.label(above.numpy() > 0, np.ones((3, 3, 3)))
     volumes_ml = np.bincount(pieces.ravel()) * MM**3 / 1000
     return above * torch.from_numpy(volumes_ml >= least_ml)[pieces]
 
 
 image = tested[CASE].channel("HU")
-expected = without_small(excess(image, insides[CASE], (MM,) * 3, margin), 1.0, (MM,) * 3)
+expected = without_small(
+    excess(image, insides[CASE], (MM,) * 3, margin, ceiling=ceiling), 1.0, (MM,) * 3
+)
 torch.testing.assert_close(too_bright(image, insides[CASE], 1.0), expected)
 
 # %% [markdown]
-# `medlab.methods.thresholding.Thresholding` is these steps with a mask of the inside of the skull, a rim along the bone and, if asked, thin gaps in the bone. Its margin of 15 HU was chosen on other heads than those below.
+# `medlab.methods.thresholding.Thresholding` is these steps with a mask of the inside of the skull, a rim along the bone and, if asked, thin gaps in the bone. Margin, ceiling and the percentile of equation {eq}`normal-score` were chosen for the threshold on other heads than those below; for the autoencoder nothing was.
 #
 # **Predict.** Three maps of the autoencoder, one of the threshold; bleeds in hemispheres, fractures in the skull. Which of the four is best at bleeds? Is any of them much better than a coin at fractures?
 
@@ -378,7 +382,7 @@ table(
     caption=f"AUROC over structures of {TEST} synthetic heads, with 95 % intervals (the two hemispheres of a patient counted together), and over voxels inside the skull, mean over patients ± 95 % interval. Below, the number of the paper that the next lesson is about; it is of other patients, at 1 mm.",
 )  # fmt: skip
 run.record(
-    "normal_threshold", bleeds["threshold"].value, low=0.6 if tight else 0, high=1, digits=2
+    "normal_threshold", bleeds["threshold"].value, low=0.4 if tight else 0, high=1, digits=2
 )
 run.record("normal_autoencoder", bleeds["erosion"].value, low=0, high=1, digits=2)
 run.record("normal_plain", bleeds["no filter"].value, low=0, high=1, digits=2)
@@ -431,7 +435,7 @@ def draw_depth(levels, filtered):
 
 explore(
     draw_depth,
-    caption="Drag the number of halvings. With few the drawing is perfect and the clot is drawn as well as the rest: nothing is left over. With many the clot goes, and the anatomy with it. The number over the difference (without filter) says how much the clot stands out.",
+    caption="Drag the number of halvings. With few the drawing is sharp, and the clot is drawn like everything else: little is left over. With many the clot goes, and the anatomy with it. The number over the difference (without filter) says how much the clot stands out.",
     alt=lambda levels, filtered: f"{levels} halvings, filter {filtered}: a drawn head and its difference, in which the clot is {stands_out(levels, CASE):.1f} times as bright as the brain",
     labels={"levels": "halvings", "filtered": "filter"},
     start={"levels": DEPTHS[0], "filtered": "none"},
@@ -532,7 +536,7 @@ run.record("normal_left_white", clot_left("gaussian", 250), low=0, high=30, digi
 run.record("normal_left_simplex", clot_left("simplex", 250), low=0, high=30, digits=1)
 
 # %% [markdown]
-# At step 250 of 1,000, the one that AnoDDPM takes, clot and brain are {glue:text}`normal_left_white` deviations apart under white noise and {glue:text}`normal_left_simplex` under simplex noise. White noise averages out over the size of a clot, and a denoiser averages well; noise that has structure of the clot's own size does not. That is the argument of the paper for its noise. (`AnoDDPM`.)
+# At step 250 of 1,000, the one that AnoDDPM takes, clot and brain are {glue:text}`normal_left_white` deviations apart under white noise and {glue:text}`normal_left_simplex` under simplex noise. White noise averages out over the size of a clot, and a denoiser averages well; noise that has structure of the clot's own size does not. That is the argument of the paper for its noise; one slice and one draw of each, as here, illustrate it and prove nothing. (`AnoDDPM`.)
 #
 # The weakly supervised cousin {cite}`wolleb2022` also has a classifier that has learned from noisy slices whether they are healthy. It encodes the scan step by step, without chance, and on the way back follows the classifier's gradient towards "healthy": what must change, changes, and the rest comes back as it was. (`ClassifierGuidance`.)
 #
@@ -569,7 +573,7 @@ show(
 #
 # Blood fades. Within one to three weeks a subdural bleed becomes as bright as brain ({term}`isodense`), later darker {cite}`lee1997`; an anaemic patient's fresh bleed may be isodense from the first hour. It pushes, it kills, and it has no brightness of its own. We leave a share $\kappa$ of the contrast of each clot and change nothing else:
 #
-# $$ x_v \leftarrow b + \kappa\,(x_v - b) \quad \text{in and next to the clot}, \qquad b = \operatorname{median}_{\text{inside}}(x). $$ (normal-fade)
+# $$ x_v \leftarrow b + \kappa\,(x_v - b) \quad \text{in the clot}, \qquad b = \operatorname{median}_{\text{inside}}(x). $$ (normal-fade)
 #
 # **Predict.** The AUROC of the threshold with all of the contrast stands in the table. What is it at $\kappa = 0$: 0.5, or something else? And the autoencoder's?
 
@@ -578,10 +582,8 @@ show(
 def faded(n, share):
     """The HU of test head n with this share of its clot's contrast."""
     image = tested[n].channel("HU").clone()
-    near = ndimage.binary_dilation(clots[n].numpy(), iterations=2)
-    near = torch.from_numpy(near) & insides[n]
-    typical = image[insides[n]].median()
-    image[near] = typical + share * (image[near] - typical)  # (normal-fade)
+    clot, typical = clots[n], image[insides[n]].median()
+    image[clot] = typical + share * (image[clot] - typical)  # (normal-fade)
     return image
 
 
@@ -616,10 +618,10 @@ run.record(
 )
 run.record("normal_faded_ae", falls["none"][-1].value, low=0, high=1, digits=2)
 if tight and share == 0:
-    assert falls["threshold"][0].value - alone.value > 0.1  # it breaks
+    assert falls["threshold"][0].value - alone.value > 0.05  # it breaks
 
 # %% [markdown]
-# Without any contrast the threshold has {glue:text}`normal_faded` and the autoencoder {glue:text}`normal_faded_ae`, with the intervals of the figure. The threshold knows brightness and nothing else, so it has nothing left: what remains of its score is how bright that hemisphere happens to be. Each clot is still there, has pushed the ventricles aside and covered the folds. A method that knew what a brain looks like would see that something is missing; whether a restoration does, the blue curve shows. This is the test that a benchmark of bright lesions does not make.
+# Without any contrast the threshold has {glue:text}`normal_faded` and the autoencoder {glue:text}`normal_faded_ae`, with the intervals of the figure. The threshold knows brightness and nothing else, so it has nothing left: what remains of its score is how bright the rest of that hemisphere happens to be. It can even fall below one half, since fading a clot beside the bone also takes away the brightness that bone lends to its neighbours, which healthy hemispheres keep. Each clot is still there, has pushed the ventricles aside and covered the folds. A method that knew what a brain looks like would see that something is missing; whether a restoration does, the blue curve shows. This is the test that a benchmark of bright lesions does not make.
 #
 # ## Exercises
 #
