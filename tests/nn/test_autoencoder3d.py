@@ -1,5 +1,7 @@
 """The 3D autoencoder: its parameters counted, its shapes, what its blocks compute, that it learns."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -25,7 +27,7 @@ def test_parameters_of_every_size(size, expected):
 def test_parameters_counted_by_hand(levels):
     # Each block has 4^3 taps from every channel to every channel; no bias but one at the end.
     widths = [3 * 2**level for level in range(levels)]
-    pairs = sum(one * other for one, other in zip(widths, widths[1:], strict=False))
+    pairs = sum(one * other for one, other in pairwise(widths))
     assert count(Autoencoder3d(3, levels=levels)) == 64 * (2 * 3 + 2 * pairs) + 1
 
 

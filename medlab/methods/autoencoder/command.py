@@ -15,6 +15,8 @@ from medlab.methods.training import Training
 from medlab.profiles import Profile
 from medlab.training import training_batches
 
+UNIT = ""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What a training of the autoencoder can be told."""
