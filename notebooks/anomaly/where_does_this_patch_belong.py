@@ -14,14 +14,16 @@
 #     name: python3
 #   lesson:
 #     paths:
-#     - clinician
 #     - engineer
 #     prerequisites:
 #     - anomaly/what_is_an_anomaly
 #     - validation/detection_and_agreement
 #     summary: A network that says where a patch of a healthy head lies gets lost where
 #       a head is ill, and that makes a detector.
-#     weights: []
+#     weights:
+#     - results/anomaly.json
+#     - weights/position_regression_cq500.json
+#     - weights/position_regression_cq500.safetensors
 # ---
 
 # %% [markdown]
@@ -81,8 +83,6 @@ from medlab.data.head_ct import head_landmarks
 from medlab.methods.anomaly import reference_head, seen, structures_of
 from medlab.methods.anomaly.command import open_heads
 from medlab.methods.anomaly.data import is_normal, split_heads
-from medlab.methods.anomaly.sizes import judged
-from medlab.methods.anomaly.study import score_heads
 from medlab.methods.position_regression import CoarseToFine, CoarseToFineConfig, Config, Frame, HeadPatches, PositionRegression, TwoLooks, counted_places  # fmt: skip
 from medlab.methods.position_regression.patches import lattice_of, patches_of
 from medlab.metrics import mean_interval
@@ -90,13 +90,7 @@ from medlab.metrics.roc import roc_curve
 from medlab.nn import PatchRegressor
 from medlab.nn.autoencoder3d import Autoencoder3d
 from medlab.profiles import Profile
-from medlab.training import (
-    Record,
-    load_weights,
-    read_records,
-    shipped_weights,
-    training_batches,
-)
+from medlab.training import load_weights, read_records, shipped_weights, training_batches
 from medlab.training.ledger import MIB, predict_memory
 from medlab.viz import explore, show, slices, style, table
 from medlab.viz.exercise import judge
@@ -127,12 +121,12 @@ watching = some("validation", is_normal, run.pick(ci=3, cpu=4, gpu=4))
 healthy = some("test", is_normal, 3)
 bleeding = some("test", lambda f: f["intracranial_haemorrhage"], run.pick(ci=3, cpu=6, gpu=12))
 broken = some("test", lambda f: f["fracture"], run.pick(ci=1, cpu=4, gpu=8))
-bleeding.sort(key=lambda head: -int((head.label == 1).sum()))
+bleeding.sort(key=lambda head: (not head.facts["intraparenchymal_haemorrhage"], -int((head.label == 1).sum())))  # fmt: skip
 broken.sort(key=lambda head: -int((head.label == 2).sum()))
 
 
 def fit(method, draw, steps=CONFIG.steps):
-    """Trains on a stream of heads and gives the losses; the lesson shows this loop for one method."""
+    """Trains on a stream of heads and gives the losses."""
     optimiser = torch.optim.Adam(method.parameters(), CONFIG.learning_rate)
     falls = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     batches, found = training_batches(draw, 1), []
@@ -141,9 +135,7 @@ def fit(method, draw, steps=CONFIG.steps):
         if isinstance(method, CoarseToFine):
             loss = method.losses(batch)["loss"]
         else:
-            loss = method.losses(method(batch["image"]), batch["place"], batch["counts"])[
-                "loss"
-            ]
+            loss = method.losses(method(batch["image"]), batch["place"], batch["counts"])["loss"]  # fmt: skip
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -200,11 +192,8 @@ for row, (name, head, kind) in enumerate((("a bleed", bleeding[0], "bleeding"), 
     draw(axes[row, 0], head.channel("HU"), Z, name)
     draw_map(axes[row, 1], map_of(kind, 0), head, Z, "where the network gets lost")
 figure.colorbar(axes[1, 1].images[0], ax=axes[1, :], location="bottom", label="error (mm)", shrink=0.6)  # fmt: skip
-show(
-    figure,
-    caption="Two synthetic heads, and how far off a network is that was asked for each patch where it lies. It has seen healthy heads only. Look for the bleed in its map; then look at what else is bright, also in the healthy head.",
-    alt="Two axial head CTs, one with a bright clot, each beside a map of errors; the map of the ill head is brightest at the clot, and both maps are uneven",
-)
+show(figure, caption="Two synthetic heads, and how far off a network is that was asked for each patch where it lies. It has seen healthy heads only. Look for the bleed in its map; then look at what else is bright, also in the healthy head.",
+     alt="Two axial head CTs, one with a bright clot, each beside a map of errors; the map of the ill head is brightest at the clot, and both maps are uneven")  # fmt: skip
 
 # %% [markdown]
 # The heads are {term}`synthetic <synthetic data>` and stand in for CQ500 {cite}`chilamkurthy2018`; the patient's right is on your left. The method is chapter 6 of the thesis, *position regression* {cite}`bieder2022,thesis`.
@@ -254,24 +243,15 @@ def draw_outlier(mm):
     figure, ax = plt.subplots(figsize=(5.4, 3.2))
     ax.scatter(*(256 * places.T), s=28, color=style.MUTED, label="true places")
     ax.scatter(*(256 * mean), s=90, marker="X", color=style.ORANGE, label="mean (square)")
-    ax.scatter(
-        *(256 * median), s=90, marker="P", color=style.BLUE, label="geometric median (norm)"
-    )
+    ax.scatter(*(256 * median), s=90, marker="P", color=style.BLUE, label="geometric median (norm)")  # fmt: skip
     ax.set(xlim=(95, 255), ylim=(85, 165), xlabel="mm", ylabel="mm", aspect="equal")
     ax.legend(loc="upper right", fontsize=8)
     return figure
 
 
-explore(
-    draw_outlier,
-    caption="Grey: where ten patches lie that look the same. Drag one of them away. The best answer by the squared distance (orange) is drawn along; by the distance itself (blue) it soon stays where the nine are.",
-    alt=lambda mm: (
-        f"Nine places in a cluster and one {mm} mm away; the mean has moved towards it, the geometric median hardly"
-    ),
-    labels={"mm": "the tenth lies off by (mm)"},
-    start={"mm": 60},
-    mm=[0, 20, 40, 60, 80, 100],
-)
+explore(draw_outlier, caption="Grey: where ten patches lie that look the same. Drag one of them away. The best answer by the squared distance (orange) is drawn along; by the distance itself (blue) it soon stays where the nine are.",
+    alt=lambda mm: f"Nine places in a cluster and one {mm} mm away; the mean has moved towards it, the geometric median hardly",
+    labels={"mm": "the tenth lies off by (mm)"}, start={"mm": 60}, mm=[0, 20, 40, 60, 80, 100])  # fmt: skip
 moved = 256 * float((geometric_median(places) - geometric_median(near)).norm())
 run.record("where_mean_moved", goes, low=9.5, high=10.5, digits=1, unit="mm")
 run.record("where_median_moved", moved, low=0, high=6, digits=1, unit="mm")
@@ -303,9 +283,7 @@ def loss_of(drawn):
 
 DRAWS = run.pick(ci=12, cpu=16, gpu=32)
 single = [loss_of(patches_of(image, counted, frame, CONFIG.patch, 256, chance)) for _ in range(DRAWS)]  # fmt: skip
-lattice = [
-    loss_of(lattice_of(image, counted, frame, CONFIG.patch, chance)) for _ in range(DRAWS)
-]
+lattice = [loss_of(lattice_of(image, counted, frame, CONFIG.patch, chance)) for _ in range(DRAWS)]  # fmt: skip
 
 # %% tags=["hide-input"]
 everywhere = float(method.error_map(head, stride=1 if N < 64 else 2).values[head.mask].mean()) * WHOLE  # fmt: skip
@@ -319,9 +297,7 @@ table(
     caption=f"The loss of one network on one synthetic head, {DRAWS} draws of either kind. Spread: standard deviation from draw to draw. Background included in the count of patches.",
 )  # fmt: skip
 run.record("where_same", spread["lattice"][0] / everywhere, low=0.85, high=1.15, digits=2)
-run.record(
-    "where_quieter", spread["patches"][1] / spread["lattice"][1], low=1, high=1e4, digits=0
-)
+run.record("where_quieter", spread["patches"][1] / spread["lattice"][1], low=1, high=1e4, digits=0)  # fmt: skip
 run.record("where_cheaper", voxels["patches"] / 256 / (voxels["lattice"] / answers["lattice"]), low=5, high=1000, digits=0)  # fmt: skip
 
 # %% [markdown]
@@ -333,45 +309,27 @@ run.record("where_cheaper", voxels["patches"] / 256 / (voxels["lattice"] / answe
 #
 # **Predict.** Before its first step the network says "the middle of the volume" for every patch. How large is the first loss, in mm, in a head some 150 to 200 mm wide?
 
-
 # %%
-def train(method, stream, steps):
-    optimiser = torch.optim.Adam(method.parameters(), CONFIG.learning_rate)
-    falls = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    found = []
-    for step in range(steps):
-        one = stream.draw(step)
-        image, place, counts = (one[k][None] for k in ("image", "place", "counts"))
-        distance = (method.network.lattice(image) - place).norm(dim=1)
-        loss = (distance * counts).sum() / counts.sum()  # (where-loss)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        falls.step()
-        found.append(float(loss.detach()))
-    return found
-
-
-again = train(PositionRegression(CONFIG, seed), HeadPatches(learning, CONFIG, seed), 3)
-torch.testing.assert_close(torch.tensor(again[:1]), torch.tensor(losses[:1]))
+stream = HeadPatches(learning, CONFIG, seed)
+fresh = PositionRegression(CONFIG, seed)
+one = stream.draw(0)  # a head on its lattice
+image_, place, counts = (one[name][None] for name in ("image", "place", "counts"))
+distance = (fresh.network.lattice(image_) - place).norm(dim=1)
+loss = (distance * counts).sum() / counts.sum()  # (where-loss)
+loss.backward()  # and a step of Adam, with a learning rate that falls; and so on
+torch.testing.assert_close(loss, fresh.losses(fresh(image_), place, counts)["loss"])
+torch.testing.assert_close(float(loss.detach()), losses[0], atol=1e-4, rtol=0)
 
 # %% tags=["hide-input"]
-new = [
-    float(method.error_map(one, stride=4).values[one.mask].mean()) * WHOLE for one in watching
-]
+new = [float(method.error_map(one, stride=4).values[one.mask].mean()) * WHOLE for one in watching]  # fmt: skip
 figure, ax = plt.subplots(figsize=(5.4, 3.0))
 ax.plot(np.array(losses) * WHOLE, color=style.BLUE, label="training heads")
-ax.axhline(
-    np.mean(new), color=style.ORANGE, linestyle="--", label="new healthy heads, at the end"
-)
+ax.axhline(np.mean(new), color=style.ORANGE, linestyle="--", label="new healthy heads, at the end")  # fmt: skip
 ax.set(xlabel="step", ylabel="mean distance (mm)", ylim=(0, None))
 ax.legend()
 parameters = sum(p.numel() for p in method.parameters())
-show(
-    figure,
-    caption=f"A network of size m = {CONFIG.size} with {parameters:,} weights learns on this page, from {len(learning)} synthetic heads, where their patches lie.",
-    alt="A curve of the mean distance over the steps that falls from about 70 mm",
-)
+show(figure, caption=f"A network of size m = {CONFIG.size} with {parameters:,} weights learns on this page, from {len(learning)} synthetic heads, where their patches lie.",
+     alt="A curve of the mean distance over the steps that falls from about 70 mm")  # fmt: skip
 run.record("where_first", losses[0] * WHOLE, low=40, high=100, digits=0, unit="mm")
 run.record("where_last", np.mean(new), low=3, high=70, digits=0, unit="mm")
 run.record("where_parameters", parameters, low=200, high=100_000, digits=0)
@@ -379,7 +337,7 @@ run.record("where_parameters", parameters, low=200, high=100_000, digits=0)
 # %% [markdown]
 # {glue:text}`where_first`, the mean distance of a head's voxels from the middle. And then {glue:text}`where_parameters` weights, fewer than a single layer of most networks in this book, learn to place patches of new heads to {glue:text}`where_last` within minutes of a laptop. A head is a very regular thing.
 #
-# From here on we use weights that come with the book: the same loop, a larger network, {glue:text}`where_shipped_steps` steps on 111 synthetic heads.
+# From here on we use weights that come with the book: the same loop, a larger network ($m = 16$), patches of 15 voxels of 2 mm, {glue:text}`where_shipped_steps` steps on 111 synthetic heads.
 #
 # ## From an answer to a map
 #
@@ -402,7 +360,7 @@ torch.testing.assert_close(by_hand, values[tuple(places.T)], atol=1e-4, rtol=0)
 
 # %% tags=["hide-input"]
 run.record("where_shipped_steps", best().config.steps, low=10, high=1e6, digits=0)
-SHOWN = bleeding[:3]
+SHOWN = [*bleeding[:2], *bleeding[2:][-1:]]
 LEVELS = [int(v) for v in np.linspace(0.42, 0.68, 9) * N]
 
 
@@ -410,33 +368,30 @@ def draw_slice(patient, z):
     head = SHOWN[patient - 1]
     figure, axes = plt.subplots(1, 2, figsize=(5.4, 3.7))
     draw(axes[0], head.channel("HU"), z, "CT")
-    slices.draw_mask(
-        axes[0], cropped(head.label == 1), index=z, spacing=(MM,) * 3, opacity=0.35
-    )
+    slices.draw_mask(axes[0], cropped(head.label == 1), index=z, spacing=(MM,) * 3, opacity=0.35)  # fmt: skip
     draw_map(axes[1], map_of("bleeding", patient - 1), head, z, "error map")
-    figure.colorbar(
-        axes[1].images[0], ax=axes, location="bottom", label="error (mm)", shrink=0.6
-    )
+    figure.colorbar(axes[1].images[0], ax=axes, location="bottom", label="error (mm)", shrink=0.6)  # fmt: skip
     return figure
 
 
-explore(
-    draw_slice,
-    caption="Three synthetic patients with bleeds (true clot in orange) and their error maps, the largest first. Drag through the slices: does the error rise where the clot is, and only there?",
+explore(draw_slice, caption="Synthetic patients with bleeds (true clot in orange) and their error maps. Drag through the slices: does the error rise where the clot is, and only there?",
     alt=lambda patient, z: f"Patient {patient}, slice {z}: a head CT with a clot in orange, and its error map",
-    labels={"patient": "patient", "z": "slice"},
-    start={"patient": 1, "z": min(LEVELS, key=lambda v: abs(v - Z))},
-    patient=list(range(1, len(SHOWN) + 1)),
-    z=LEVELS,
-)  # fmt: skip
-inside, outside = [], []
-for n, one in enumerate(bleeding):
-    brain = structures_of(one)[SIDES[0]] | structures_of(one)[SIDES[1]]
-    if bool((one.label == 1).any()):
-        inside.append(float(map_of("bleeding", n)[one.label == 1].mean()))
-        outside.append(float(map_of("bleeding", n)[brain & (one.label != 1)].mean()))
-run.record("where_clot", np.mean(inside), low=0.5, high=150, digits=0, unit="mm")
-run.record("where_rest", np.mean(outside), low=0.5, high=150, digits=0, unit="mm")
+    labels={"patient": "patient", "z": "slice"}, start={"patient": 1, "z": min(LEVELS, key=lambda v: abs(v - Z))}, patient=list(range(1, len(SHOWN) + 1)), z=LEVELS)  # fmt: skip
+
+
+def contrast(kind, group, value):
+    """Mean error in mm in lesions, and in the rest of the structures that they belong to."""
+    means = []
+    for n, one in enumerate(group):
+        names = SIDES if value == 1 else ("skull",)
+        lesion, where = one.label == value, sum(structures_of(one)[name] for name in names) > 0
+        if bool(lesion.any()):
+            means.append([float(map_of(kind, n)[mask].mean()) for mask in (lesion, where & ~lesion)])  # fmt: skip
+    return np.mean(means or [[0, 0]], 0)
+
+
+for name, found in zip(("clot", "rest"), contrast("bleeding", bleeding, 1), strict=True):
+    run.record(f"where_{name}", found, low=0, high=150, digits=0, unit="mm")
 
 # %% [markdown]
 # In {glue:text}`where_cases` synthetic patients the error is {glue:text}`where_clot` in the clots and {glue:text}`where_rest` in the rest of the brain. The maps are smooth, as the paper's are: the error goes with how much of the patch is clot, so it rises and falls over the width of a patch. The network cannot draw an outline; it can say "about here".
@@ -447,37 +402,12 @@ run.record("where_rest", np.mean(outside), low=0.5, high=150, digits=0, unit="mm
 
 # %% tags=["hide-input"]
 LESSON = "where_does_this_patch_belong"
-
-
-def small_study():
-    """Where there is no record yet: two tiny networks, judged as `medlab.methods.anomaly.sizes` does it."""
-    made = []
-    for m in (1, 2):
-        method = PositionRegression(replace(CONFIG, size=m), seed)
-        fit(method, HeadPatches(learning, method.config, seed).draw)
-        method.calibrate(watching)
-        metrics = judged(score_heads(method, parts["validation"]), score_heads(method, parts["test"]))  # fmt: skip
-        metrics["parameters"] = sum(p.numel() for p in method.parameters())
-        settings = {"size": m, "maps": ["error", "relative"], "resolution_mm": MM, "steps": CONFIG.steps}  # fmt: skip
-        made.append(
-            Record(LESSON, "position_regression", "cq500", PLACE, seed, metrics, settings)
-        )
-    return made
-
-
-def study():
-    try:
-        found = [one for one in read_records("anomaly", profile="cpu") if one.lesson == LESSON]
-    except FileNotFoundError:
-        found = []
-    return found or small_study()
-
-
-records = study()
-plain = [one for one in records if "patch" not in one.settings]
-ours = sorted((one for one in plain if one.method == "position_regression"), key=lambda one: one.settings["size"])  # fmt: skip
-others = {name: [one for one in plain if one.method == name] for name in ("autoencoder", "thresholding")}  # fmt: skip
-MAIN = next((one for one in ours if one.settings["size"] == 16), ours[-1])
+records = read_records("anomaly", lesson=LESSON, profile="cpu")
+every = [one for one in records if one.method == "position_regression"]
+ours = sorted((one for one in every if one.settings["patch"] == 15), key=lambda one: one.settings["size"])  # fmt: skip
+others = {name: sorted((one for one in records if one.method == name), key=lambda one: one.settings["size"]) for name in ("autoencoder", "thresholding")}  # fmt: skip
+MAIN = next(one for one in ours if one.settings["size"] == 16)
+TESTED = len(MAIN.metrics["volume_ml fracture"])
 FINDINGS = ("haemorrhage", "fracture")
 
 
@@ -489,7 +419,8 @@ def rule_of(one, finding):
 
 
 def areas(one, label):
-    return f"{one.metrics[f'auroc {label}']:.2f} [{one.metrics[f'low {label}']:.2f}, {one.metrics[f'high {label}']:.2f}]"  # fmt: skip
+    value, low, high = (one.metrics[f"{name} {label}"] for name in ("auroc", "low", "high"))
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 figure, axes = plt.subplots(1, 2, figsize=(7.0, 3.7), sharey=True)
@@ -502,51 +433,31 @@ for ax, finding, paper in zip(axes, FINDINGS, (0.81, 0.79), strict=True):
     ax.set(xlabel="healthy structures called ill", title=f"{finding} (paper {paper:.2f})", aspect="equal")  # fmt: skip
     ax.legend(loc="lower right", fontsize=8, title="AUROC", title_fontsize=8)
 axes[0].set_ylabel("ill structures found")
-show(
-    figure,
-    caption=f"ROC curves over the structures of {len(MAIN.metrics['volume_ml fracture'])} synthetic test heads, m = {MAIN.settings['size']}, voxels of {MAIN.settings['resolution_mm']:g} mm. Blue by the maximum of the error map; orange by the rule that was best on other heads: for haemorrhage the {rule_of(MAIN, 'haemorrhage')}, for fractures the {rule_of(MAIN, 'fracture')}. Grey: chance.",
-    alt="Two panels of ROC curves, for haemorrhages and fractures, each with two curves above or near the diagonal",
-)
+show(figure, caption=f"ROC curves over the structures of {TESTED} synthetic test heads, m = 16, patches of 15 voxels of 2 mm. Blue by the maximum of the error map; orange by the rule that was best on other heads: for haemorrhage the {rule_of(MAIN, 'haemorrhage')}, for fractures the {rule_of(MAIN, 'fracture')}. Grey: chance.",
+     alt="Two panels of ROC curves, for haemorrhages and fractures, each with two curves above or near the diagonal")  # fmt: skip
 for finding, short in zip(FINDINGS, ("bleed", "fracture"), strict=True):
-    run.record(
-        f"where_{short}_maximum",
-        MAIN.metrics[f"auroc {finding} maximum"],
-        low=0,
-        high=1,
-        digits=2,
-    )
-    run.record(
-        f"where_{short}_chosen", MAIN.metrics[f"auroc {finding}"], low=0, high=1, digits=2
-    )
+    run.record(f"where_{short}_maximum", MAIN.metrics[f"auroc {finding} maximum"], low=0.3, high=1, digits=2)  # fmt: skip
+    run.record(f"where_{short}_chosen", MAIN.metrics[f"auroc {finding}"], low=0.3, high=1, digits=2)  # fmt: skip
 run.record("where_cases", len(bleeding), low=1, high=40, digits=0)
 
 # %% tags=["hide-input"]
 rows = [[f"position regression, m = {MAIN.settings['size']}, maximum", "synthetic", *(areas(MAIN, f"{f} maximum") for f in FINDINGS)]]  # fmt: skip
-rows += [
-    ["the same, rule chosen on other heads", "synthetic", *(areas(MAIN, f) for f in FINDINGS)]
-]
+rows += [["the same, rule chosen on other heads", "synthetic", *(areas(MAIN, f) for f in FINDINGS)]]  # fmt: skip
 for name, found in others.items():
     if found:
         top = max(found, key=lambda one: one.metrics["auroc haemorrhage"])
         label = f"{name}, m = {top.settings['size']}" if top.settings["size"] else name
         rows += [[f"{label}, rule chosen on other heads", "synthetic", *(areas(top, f) for f in FINDINGS)]]  # fmt: skip
-rows += [
-    ["position regression, the paper", "CQ500, 1 mm", "0.81", "0.79"],
-    [
-        "mean of three raters against their majority",
-        "CQ500",
-        "0.948 left, 0.934 right",
-        "0.926",
-    ],
-]
-table(
-    ["method", "data", "AUROC haemorrhage", "AUROC fracture"],
-    rows,
-    caption=f"Ours on synthetic heads of {MAIN.settings['resolution_mm']:g} mm with 95 % intervals (for haemorrhages the two hemispheres of a patient go together), beside the paper's numbers (thesis, figure 6 and table 3 of chapter 6).",
-)
+rows += [["position regression, the paper", "CQ500, 1 mm", "0.81", "0.79"], ["mean of three raters against their majority", "CQ500", "0.948 left, 0.934 right", "0.926"]]  # fmt: skip
+table(["method", "data", "AUROC haemorrhage", "AUROC fracture"], rows,
+    caption=f"Ours on {TESTED} synthetic heads of 2 mm with 95 % intervals (for haemorrhages the two hemispheres of a patient go together), beside the paper's numbers (thesis, figure 6 and table 3 of chapter 6).")  # fmt: skip
 
 # %% [markdown]
-# By the maximum we have {glue:text}`where_bleed_maximum` for haemorrhages and {glue:text}`where_fracture_maximum` for fractures, by a rule chosen on other heads {glue:text}`where_bleed_chosen` and {glue:text}`where_fracture_chosen`. Do not read this as a contest with the paper's 0.81 and 0.79. Theirs are patients, with old strokes, calcified vessels and motion, and three raters who disagree on what is true; ours are synthetic heads with a known truth and a few kinds of lesions. Theirs have voxels of 1 mm; in our 2 mm a fracture line is thinner than a voxel. And we train with a hundredth of their steps. What can be compared is the order of magnitude and the order of difficulty.
+# Haemorrhages: {glue:text}`where_bleed_maximum` by the maximum, {glue:text}`where_bleed_chosen` by a rule chosen on other heads. Fractures: {glue:text}`where_fracture_maximum` and {glue:text}`where_fracture_chosen`, which is chance. Do not read this as a contest with the paper's 0.81 and 0.79. Theirs are patients, with old strokes, calcified vessels and motion, and three raters who disagree on what is true; ours are synthetic heads with a known truth and a few kinds of lesions, and heads that are healthy by construction. We train with a hundredth of their steps.
+#
+# And why no fractures? Theirs have voxels of 1 mm. In our 2 mm a fracture line is thinner than a voxel and takes away a little of the bone's density, which the histogram equalisation, made for soft tissue, flattens to almost nothing. A real fracture also rarely comes alone: the scalp swells, air and blood get where they do not belong, a piece of bone is pushed in. Ours is a clean line. So the negative result is about our stand-in and our grid at least as much as about the method.
+#
+# Look at the row of the threshold, too. For blood, which is bright, it needs no network at all ([What is an anomaly?](what_is_an_anomaly.ipynb)). What speaks for a learned map is not this number but that nobody told it about brightness.
 #
 # A word on the raters: their numbers compare one rater with a majority that the rater is part of. It is a generous yardstick, and the method does not reach it.
 #
@@ -574,7 +485,7 @@ VIEWS = {"from the front": (1, True, True, "RL"), "from behind": (1, False, Fals
 
 def best_view(head):
     """The view that looks at the fracture."""
-    where = (head.label == 2) if bool((head.label == 2).any()) else head.mask
+    where = head.label == 2 if bool((head.label == 2).any()) else head.mask
     off = where.nonzero().double().mean(0) - head.mask.nonzero().double().mean(0)
     names = {"from the right": off[0], "from the left": -off[0], "from the front": off[1], "from behind": -off[1], "from above": off[2]}  # fmt: skip
     return max(names, key=names.get)
@@ -618,32 +529,18 @@ for n, one in enumerate(patients):
         ax.set_title(title, fontsize=10)
         ax.set_axis_off()
         slices.mark_sides(ax, *VIEWS[view][3])
-mappable = plt.cm.ScalarMappable(plt.Normalize(0, SKULL_TOP), "inferno")
-figure.colorbar(mappable, ax=axes, location="bottom", label="error (mm)", shrink=0.6)
-show(
-    figure,
-    caption="Synthetic skulls with a fracture, looked at from the side on which it lies: shaded bone, and the same surface coloured by the error. Is the error highest at the fracture?",
-    alt="Rendered skulls beside the same skulls coloured from dark to bright; the bright areas are broad",
-)
-in_line, in_bone = [], []
-for n, one in enumerate(broken):
-    skull = structures_of(one)["skull"]
-    if bool((one.label == 2).any()):
-        in_line.append(float(map_of("broken", n)[one.label == 2].mean()))
-        in_bone.append(float(map_of("broken", n)[skull & (one.label != 2)].mean()))
-run.record(
-    "where_line", np.mean(in_line) if in_line else 0, low=0, high=200, digits=0, unit="mm"
-)
-run.record(
-    "where_bone", np.mean(in_bone) if in_bone else 0, low=0, high=200, digits=0, unit="mm"
-)
+figure.colorbar(plt.cm.ScalarMappable(plt.Normalize(0, SKULL_TOP), "inferno"), ax=axes, location="bottom", label="error (mm)", shrink=0.6)  # fmt: skip
+show(figure, caption="Synthetic skulls with a fracture, looked at from the side on which it lies: shaded bone, and the same surface coloured by the error. Is the error highest at the fracture?",
+     alt="Rendered skulls beside the same skulls coloured from dark to bright; the bright areas are broad")  # fmt: skip
+for name, found in zip(("line", "bone"), contrast("broken", broken, 2), strict=True):
+    run.record(f"where_{name}", found, low=0, high=200, digits=0, unit="mm")
 
 # %% [markdown]
-# On the fracture lines the error is {glue:text}`where_line` on average, on the other bone {glue:text}`where_bone`. Judge by eye whether you would have found the fracture: some parts of every skull are hard to place, and they shine as well.
+# On the fracture lines the error is {glue:text}`where_line` on average, on the other bone {glue:text}`where_bone`. Judge by eye whether you would have found it. Some parts of every skull are hard to place, and they shine in every skull; the paper's renderings show bright fractures, ours do not.
 #
 # ## The same error is not the same news
 #
-# That is the weakness of the plain error map. At the vertex one stretch of bone looks like the next, and every healthy head errs there; in the middle of the skull's base the network is never wrong. An error of 10 mm is nothing in one place and alarming in the other. A threshold on the map, the same everywhere, is ruled by the places that are hard in everybody.
+# That is the weakness of the plain error map. At the top of the skull one stretch of bone looks like the next, and every healthy head errs there; in the middle of the skull's base the network is never wrong. An error of 10 mm is nothing in one place and alarming in the other. A threshold on the map, the same everywhere, is ruled by the places that are hard in everybody.
 #
 # The remedy is ours, not the paper's. Take a few healthy heads that were not trained on, and at each place remember the mean $\mu_{\mathbf x}$ and the covariance $\Sigma_{\mathbf x}$ of their error *vectors* $\mathbf e_{\mathbf x} = f_\theta(p_{\mathbf x}) - \mathbf x$. Then judge a new error by how unusual it is there, by its {term}`Mahalanobis distance`:
 #
@@ -667,17 +564,13 @@ top = float(np.percentile(spread_[healthy[0].mask.numpy()], 99))
 draw_map(axes[0, 0], torch.from_numpy(typical), healthy[0], Z, "mean error, healthy", (0, top))
 draw_map(axes[0, 1], torch.from_numpy(spread_), healthy[0], Z, "its spread, healthy", (0, top))
 figure.colorbar(axes[0, 1].images[0], ax=axes[0, :], location="bottom", label="mm", shrink=0.6)
-draw_map(axes[1, 0], map_of("bleeding", 0), head, Z, "a bleed: error (mm)")
+draw_map(axes[1, 0], map_of("bleeding", 0), head, Z, "a bleed: error")
 draw_map(axes[1, 1], relative, head, Z, "a bleed: how unusual", (0, float(relative[head.label == 1].max()) * 1.2))  # fmt: skip
-for ax in axes[1]:
-    figure.colorbar(ax.images[0], ax=ax, location="bottom", shrink=0.8)
-show(
-    figure,
-    caption="Above, what healthy synthetic heads have at each place of this slice: the length of their mean error, and how much it varies from head to head. Below, the bleed of the first picture: its error, and the same error in standard deviations of healthy heads.",
-    alt="Four axial maps: mean error and spread of healthy heads, both uneven, higher near the rim; and two maps of a patient with a bleed",
-)
-gain = MAIN.metrics["auroc haemorrhage"] - MAIN.metrics["auroc haemorrhage maximum"]
-run.record("where_gain", gain, low=-0.6, high=0.8, digits=2)
+figure.colorbar(axes[1, 0].images[0], ax=axes[1, 0], location="bottom", shrink=0.8, label="mm")
+figure.colorbar(axes[1, 1].images[0], ax=axes[1, 1], location="bottom", shrink=0.8, label="standard deviations")  # fmt: skip
+show(figure, caption="Above, what healthy synthetic heads have at each place of this slice: the length of their mean error, and how much it varies from head to head. Below, the bleed of the first picture: its error, and the same error in standard deviations of healthy heads.",
+     alt="Four axial maps: mean error and spread of healthy heads, both uneven, higher near the rim; and two maps of a patient with a bleed")  # fmt: skip
+run.record("where_gain", MAIN.metrics["auroc haemorrhage"] - MAIN.metrics["auroc haemorrhage maximum"], low=-0.6, high=0.8, digits=2)  # fmt: skip
 
 # %% [markdown]
 # With the choice of map and percentile made on other heads, the AUROC of haemorrhages changes by {glue:text}`where_gain` against the paper's rule. Two things are in that number: the judgement by place, and the percentile instead of the maximum, which a single voxel at the rim decides. The remedy has a condition: it needs the heads to lie over one another, and it knows each place only from the handful of heads that were put aside for it.
@@ -691,29 +584,26 @@ run.record("where_gain", gain, low=-0.6, high=0.8, digits=2)
 # %% tags=["hide-input"]
 figure, axes = plt.subplots(2, 1, figsize=(5.4, 5.6), sharex=True)
 for ax, finding in zip(axes, FINDINGS, strict=True):
-    for name, found, colour in (("position regression", ours, style.BLUE), ("autoencoder", sorted(others["autoencoder"], key=lambda one: one.metrics["parameters"]), style.ORANGE)):  # fmt: skip
+    for name, found, colour in (("position regression", ours, style.BLUE), ("autoencoder", others["autoencoder"], style.ORANGE)):  # fmt: skip
         if found:
             x = [one.metrics["parameters"] for one in found]
             y = np.array([one.metrics[f"auroc {finding}"] for one in found])
             low, high = (np.array([one.metrics[f"{end} {finding}"] for one in found]) for end in ("low", "high"))  # fmt: skip
-            ax.errorbar(
-                x, y, [y - low, high - y], marker="o", capsize=3, color=colour, label=name
-            )
+            ax.errorbar(x, y, [y - low, high - y], marker="o", capsize=3, color=colour, label=name)  # fmt: skip
     ax.axhline(0.5, color=style.MUTED, linewidth=1)
-    ax.set(xscale="log", ylim=(0, 1), ylabel=f"AUROC, {finding}")
+    ax.set(xscale="log", ylim=(0.2, 1), ylabel=f"AUROC, {finding}")
 axes[1].set_xlabel("weights")
 axes[0].legend(loc="lower right")
-show(
-    figure,
-    caption="AUROC over the number of weights, by the rule chosen on other heads, with 95 % intervals over synthetic test heads; one training of each size. The grey line is chance. After figure 3 of chapter 6.",
-    alt="Two panels of AUROC with wide intervals over the number of weights, one for haemorrhages and one for fractures",
-)
+show(figure, caption="AUROC over the number of weights, by the rule chosen on other heads, with 95 % intervals over synthetic test heads; one training of each size. The grey line is chance. After figure 3 of chapter 6.",
+     alt="Two panels of AUROC with wide intervals over the number of weights, one for haemorrhages and one for fractures")  # fmt: skip
 tops = [one.metrics["auroc haemorrhage"] for one in ours]
-run.record("where_sizes", max(tops) - min(tops), low=0, high=1, digits=2)
-run.record("where_half_width", np.mean([(one.metrics["high haemorrhage"] - one.metrics["low haemorrhage"]) / 2 for one in ours]), low=0, high=0.6, digits=2)  # fmt: skip
+run.record("where_sizes", max(tops) - min(tops), low=0, high=0.5, digits=2)
+run.record("where_half_width", np.mean([(one.metrics["high haemorrhage"] - one.metrics["low haemorrhage"]) / 2 for one in ours]), low=0, high=0.3, digits=2)  # fmt: skip
+run.record("where_tiny_weights", ours[0].metrics["parameters"], low=50, high=5000, digits=0)
+run.record("where_tiny", ours[0].metrics["auroc haemorrhage"], low=0.3, high=1, digits=2)
 
 # %% [markdown]
-# Between the smallest and the largest AUROC of position regression for haemorrhages lie {glue:text}`where_sizes`, while a single one is known to about ± {glue:text}`where_half_width`, and each size was trained once. The paper saw a rise and then a fall, and suspected that large networks would want more steps; with ours, trained for a hundredth of theirs, this holds all the more. The honest reading: a network of ten thousand weights is in the same league as one of a hundred thousand.
+# Between the smallest and the largest AUROC of position regression for haemorrhages lie {glue:text}`where_sizes`, while a single one is known to about ± {glue:text}`where_half_width`, and each size was trained once. So the order among the sizes means nothing; the level does: {glue:text}`where_tiny_weights` weights reach {glue:text}`where_tiny`, on these synthetic heads. The paper saw a rise and then a fall with $m$, and suspected that large networks want more steps than they got.
 #
 # Then the memory. Activations fill it, not weights, so we ask for the ledger of a whole training step at the *paper's* sizes (see [GPU memory](../segmentation/gpu_memory.ipynb)): 256 patches of $31^3$ voxels here, four volumes of $256^3$ for the autoencoder.
 
@@ -728,12 +618,12 @@ def memory_mib(network, shape, target):
 SIZES = run.pick(ci=(1, 16), cpu=(1, 2, 4, 8, 16, 32, 64), gpu=(1, 2, 4, 8, 16, 32, 64))
 S = 31
 regressor = {m: memory_mib(PatchRegressor(m, S), (256, 1, S, S, S), (256, 3)) for m in SIZES}
-full = {m: memory_mib(Autoencoder3d(m), (1, 1, 256, 256, 256), (1, 1, 256, 256, 256)) for m in SIZES if m <= 32}  # fmt: skip
+full = {m: memory_mib(Autoencoder3d(m), (1, 1, 256, 256, 256), (1, 1, 256, 256, 256)) for m in SIZES}  # fmt: skip
 
 # %% tags=["hide-input"]
 table(
     ["m", "position regression, 256 patches (MiB)", "autoencoder, 1 volume (MiB)", "ratio"],
-    [[m, round(regressor[m]), round(full[m]) if m in full else "", f"{full[m] / regressor[m]:.0f}" if m in full else ""] for m in SIZES]
+    [[m, round(regressor[m]), round(full[m]), f"{full[m] / regressor[m]:.1f}"] for m in SIZES]
     + [["paper, best for haemorrhage", "4,452", "6,730", "1.5"], ["paper, best for fractures", "1,760", "2,742", "1.6"]],
     caption="Predicted memory of a training step with Adam in single precision, at the paper's sizes of batch and volume. The paper's rows (table 1) were measured, in MB, at its best sizes, which need not be equal for the two methods.",
 )  # fmt: skip
@@ -752,11 +642,9 @@ run.record("where_memory_ratio", full[16] / regressor[16], low=2, high=200, digi
 # %% tags=["hide-input"]
 HALVE = 1 if PLACE == "ci" else 2
 N2, MM2 = N // HALVE, MM * HALVE
-PATCHES = run.pick(ci=(19, 27), cpu=(19, 27, 35), gpu=(19, 23, 27, 31, 35, 39))
+PATCHES = run.pick(ci=(11, 19), cpu=(11, 19, 27), gpu=(11, 15, 19, 23, 27, 31))
 SHORT = run.pick(ci=8, cpu=60, gpu=300)
-CLOT = float(
-    np.median(torch.cat([seen(one, "equalised").data[0][one.label == 1] for one in bleeding]))
-)
+CLOT = float(np.median(torch.cat([seen(one, "equalised").data[0][one.label == 1] for one in bleeding])))  # fmt: skip
 
 
 def halved(one):
@@ -804,36 +692,34 @@ def trade(patch, number, wide_first=False):
         misses.append(float(method.error_map(one, stride=4).values[one.mask].mean()) * (N2 - 1) * MM2)  # fmt: skip
         before = method.places(volume, 4)
         for at in brain_places(one, 2):
-            after = method.places(
-                volume.with_data(painted(volume.data[0], at, 16, MM2)[None]), 4
-            )
+            after = method.places(volume.with_data(painted(volume.data[0], at, 16, MM2)[None]), 4)  # fmt: skip
             there = (slice(None), *(int(v) // 4 for v in at))
             moves.append(float((after[there] - before[there]).norm()) * (N2 - 1) * MM2)
     return np.mean(misses), np.mean(moves)
 
 
 trades = {f"{p}": [trade(p, k) for k in range(3)] for p in PATCHES}
-trades["19, after a wide look"] = [trade(19, k, True) for k in range(3)]
+TWO = f"{PATCHES[0]}, after a wide look"
+trades[TWO] = [trade(PATCHES[0], k, True) for k in range(3)]
 figure, ax = plt.subplots(figsize=(5.4, 3.8))
 for (name, found), colour in zip(trades.items(), (style.BLUE, style.GREEN, style.ORANGE, style.PINK, style.GOLD, style.PURPLE, style.INK), strict=False):  # fmt: skip
     x, y = (mean_interval([one[k] for one in found]) for k in (0, 1))
     ax.errorbar(x.mean, y.mean, [[y.half]] * 2, [[x.half]] * 2, marker="s" if "wide" in name else "o", markersize=8, capsize=3, color=colour, label=f"{name} ({int(name[:2]) * MM2:.0f} mm)")  # fmt: skip
 ax.set(xlabel="error in healthy heads (mm)", ylabel="movement for a clot (mm)", xlim=(0, None), ylim=(0, None))  # fmt: skip
 ax.legend(fontsize=8, title="patch in voxels", title_fontsize=8)
-show(
-    figure,
-    caption=f"Small networks (m = {CONFIG.size}, {SHORT} steps, voxels of {MM2:g} mm) with patches of several sizes, on synthetic heads. To the left: better at placing healthy patches. Up: moved further by a painted clot. Mean of three seeds ± 95 % interval. The square is the two-stage network of the next section.",
-    alt="A scatter of points with error bars, one for each patch size, over the error in healthy heads and the movement for a painted clot",
-)
+show(figure, caption=f"Small networks (m = {CONFIG.size}, {SHORT} steps, voxels of {MM2:g} mm) with patches of several sizes, on synthetic heads. To the left: better at placing healthy patches. Up: moved further by a painted clot. Mean of three seeds ± 95 % interval. The square is the two-stage network of the next section.",
+     alt="A scatter of points with error bars, one for each patch size, over the error in healthy heads and the movement for a painted clot")  # fmt: skip
 first, last = (np.mean(trades[f"{p}"], 0) for p in (PATCHES[0], PATCHES[-1]))
-run.record("where_small_error", first[0], low=3, high=120, digits=0, unit="mm")
-run.record("where_large_error", last[0], low=3, high=120, digits=0, unit="mm")
-run.record("where_small_moves", first[1], low=0, high=120, digits=1, unit="mm")
-run.record("where_large_moves", last[1], low=0, high=120, digits=1, unit="mm")
-run.record("where_two_error", np.mean(trades["19, after a wide look"], 0)[0], low=3, high=120, digits=0, unit="mm")  # fmt: skip
+for name, found in {"small": first, "large": last}.items():
+    run.record(f"where_{name}_error", found[0], low=3, high=120, digits=0, unit="mm")
+    run.record(f"where_{name}_moves", found[1], low=0, high=120, digits=1, unit="mm")
+for name, patch_ in {"small": 15, "large": 19}.items():
+    one = next(r for r in every if r.settings["size"] == 16 and r.settings["patch"] == patch_)
+    run.record(f"where_patch_{name}", one.metrics["auroc haemorrhage"], low=0.3, high=1, digits=2)  # fmt: skip
+run.record("where_two_error", np.mean(trades[TWO], 0)[0], low=3, high=120, digits=0, unit="mm")  # fmt: skip
 
 # %% [markdown]
-# From the smallest patch to the largest the error goes from {glue:text}`where_small_error` to {glue:text}`where_large_error`, and the movement from {glue:text}`where_small_moves` to {glue:text}`where_large_moves`. Mind the scale: to be quick, this experiment runs on coarser voxels, where the smallest patch is wider than the paper's largest. It shows the directions, not the best size. And what counts for detection is the ratio of the two, which may stay much the same: then no patch size wins, which is what the paper found.
+# From the smallest patch to the largest the error goes from {glue:text}`where_small_error` to {glue:text}`where_large_error`, and the movement from {glue:text}`where_small_moves` to {glue:text}`where_large_moves`. To be quick, this experiment runs on coarser voxels and for a few steps: it shows directions, not the best size. What counts for detection is the one against the other, which may stay much the same: then no patch size wins, which is what the paper found. Our record holds {glue:text}`where_patch_small` for haemorrhages with patches of 15 voxels, 30 mm, as wide as the paper's, and {glue:text}`where_patch_large` with 19, each ± {glue:text}`where_half_width`.
 #
 # ### From coarse to fine
 #
@@ -864,9 +750,7 @@ anatomy = Frame.barycentric(reference.to_voxels(head_landmarks(reference)))
 def misses(image, landmarks):
     """Error vectors in voxels, (n, n', n'', 3), in the volume's coordinates and in the head's."""
     found = best().places(image, 4).movedim(0, -1) * (N - 1)  # voxels of the reference
-    true = 4.0 * torch.stack(
-        torch.meshgrid(*map(torch.arange, found.shape[:3]), indexing="ij"), -1
-    )
+    true = 4.0 * torch.stack(torch.meshgrid(*map(torch.arange, found.shape[:3]), indexing="ij"), -1)  # fmt: skip
     own = Frame.barycentric(landmarks)
     return found - true, own.to_voxels(anatomy.at(found)) - true  # (where-barycentric)
 
@@ -890,9 +774,7 @@ def in_pose(one, voxels, degrees):
     volume = seen(one, "equalised")
     data = ndimage.affine_transform(volume.data[0].numpy(), turn.T, centre - turn.T @ (centre + by), order=1)  # fmt: skip
     data = torch.from_numpy(data)
-    found = misses(
-        volume.with_data(data[None]), (landmarks_of(one) - centre) @ turn.T + centre + by
-    )
+    found = misses(volume.with_data(data[None]), (landmarks_of(one) - centre) @ turn.T + centre + by)  # fmt: skip
     return [float(vector[data[::4, ::4, ::4] > 0].norm(dim=-1).mean()) * MM for vector in found]
 
 
@@ -906,37 +788,27 @@ for ax, found, x, label in zip(axes, poses.values(), ([v * MM for v in SHIFTS], 
     ax.set(xlabel=label, ylim=(0, None))
 axes[0].set_ylabel("mean error (mm)")
 axes[0].legend(fontsize=8)
-show(
-    figure,
-    caption=f"Mean error over {len(healthy)} healthy synthetic heads, after a shift and after a turn that no registration has undone; ± 95 % interval. In the volume's coordinates a moved head is an ill head; in coordinates on its own landmarks a shift costs nothing.",
-    alt="Two panels. Over the shift, the orange curve rises and the blue one is level; over the turn, both rise, the orange one more",
-)
+show(figure, caption=f"Mean error over {len(healthy)} healthy synthetic heads, after a shift and after a turn that no registration has undone; ± 95 % interval. In the volume's coordinates a moved head is an ill head; in coordinates on its own landmarks a shift costs nothing.",
+     alt="Two panels. Over the shift, the orange curve rises and the blue one is level; over the turn, both rise, the orange one more")  # fmt: skip
 shift, turn = (np.mean(poses[kind], 1) for kind in ("shift", "turn"))
-run.record("where_still", shift[0, 0], low=1, high=90, digits=0, unit="mm")
 run.record("where_shift", SHIFTS[-1] * MM, low=1, high=50, digits=0, unit="mm")
-run.record("where_shift_volume", shift[-1, 0], low=1, high=120, digits=0, unit="mm")
-run.record("where_shift_head", shift[-1, 1], low=1, high=120, digits=0, unit="mm")
-run.record("where_turn_volume", turn[-1, 0], low=1, high=120, digits=0, unit="mm")
-run.record("where_turn_head", turn[-1, 1], low=1, high=120, digits=0, unit="mm")
+for name, found in {"still": shift[0, 0], "shift_volume": shift[-1, 0], "shift_head": shift[-1, 1], "turn_volume": turn[-1, 0], "turn_head": turn[-1, 1]}.items():  # fmt: skip
+    run.record(f"where_{name}", found, low=1, high=120, digits=0, unit="mm")
 if tight:
-    assert (
-        shift[-1, 0] > shift[0, 0] + 8 and shift[-1, 1] < shift[0, 1] + 4
-    )  # it breaks; it does not
+    assert shift[-1, 0] > shift[0, 0] + 8 and shift[-1, 1] < shift[0, 1] + 4  # it breaks; it does not  # fmt: skip
     assert turned < 15 or turn[-1, 0] > turn[0, 0] + 3
 
 # %% [markdown]
 # Where nothing has moved, the volume's error is {glue:text}`where_still`. Shifted by {glue:text}`where_shift` it is {glue:text}`where_shift_volume`, while in the head's coordinates it stays at {glue:text}`where_shift_head`: patches look the same after a shift, their landmarks have moved along, and the errors cancel exactly, as the code above has checked. A turn is another matter. The landmarks turn, too, but now the patches look different: the network has seen upright heads only. At the largest turn the errors are {glue:text}`where_turn_volume` and {glue:text}`where_turn_head`. Coordinates can be made to follow a pose; a network has to be *taught* it, with turned heads.
 #
-# ### Small bleeds
+# ### Which bleeds are missed?
 #
-# The clot must change a patch enough to send the network astray. Below you paint a clot into a *healthy* head, so that you know exactly what is new.
+# A clot must change a patch enough to send the network astray. Below you paint one into a *healthy* head, so that you know exactly what is new. Then we ask the record.
 #
-# **Predict.** From which radius on does the map notice? Is it the same near the skull and deep in the brain?
+# **Predict.** From which radius on does the map notice? Is it the same near the skull and deep in the brain? And which bleeds of the test heads will be missed, the small ones?
 
 # %% tags=["hide-input"]
-LEAD = 4 * -(
-    -best().network.halo // 4
-)  # from a slice to where a slab begins that holds its patches
+LEAD = 4 * -(-best().network.halo // 4)  # from a slice to where a slab begins that holds its patches  # fmt: skip
 ZP = 4 * round(0.55 * N / 4)
 SPOTS = {"near the skull": (0.36, 0.56), "deep": (0.45, 0.52)}
 canvas = seen(healthy[0], "equalised").data[0]
@@ -957,58 +829,52 @@ def draw_clot(place, radius):
     figure, axes = plt.subplots(1, 2, figsize=(5.4, 3.7))
     draw(axes[0], image[..., None], 0, "equalised", (0, 1))
     shown = torch.where(healthy[0].mask[..., ZP], error, torch.nan)
-    draw(
-        axes[1],
-        shown[..., None],
-        0,
-        f"{error[centre[:2]]:.0f} mm at the spot",
-        WINDOW,
-        "inferno",
-    )
-    figure.colorbar(
-        axes[1].images[0], ax=axes, location="bottom", label="error (mm)", shrink=0.6
-    )
+    draw(axes[1], shown[..., None], 0, f"{error[centre[:2]]:.0f} mm at the spot", WINDOW, "inferno")  # fmt: skip
+    figure.colorbar(axes[1].images[0], ax=axes, location="bottom", label="error (mm)", shrink=0.6)  # fmt: skip
     return figure
 
 
-explore(
-    draw_clot,
-    caption="A painted clot in a healthy synthetic head, and the error of the network that came with the page. Drag the radius: the scan changes at once, the map only when enough of a patch is clot. At radius 0 you see what the map has to be told apart from.",
+explore(draw_clot, caption="A painted clot in a healthy synthetic head, and the error of the network that came with the page. Drag the radius: the scan changes at once, the map only when enough of a patch is clot. At radius 0 you see what the map has to be told apart from.",
     alt=lambda place, radius: f"A slice with a bright disc of {radius} mm radius {place}, and a map with an error of {with_clot(place, radius)[1][with_clot(place, radius)[2][:2]]:.0f} mm there",
-    labels={"place": "place", "radius": "radius (mm)"},
-    start={"place": "near the skull", "radius": 12},
-    place=list(SPOTS),
-    radius=[0, 4, 8, 12, 16, 24],
-)  # fmt: skip
-run.record("where_spot_none", float(with_clot("near the skull", 0)[1][with_clot("near the skull", 0)[2][:2]]), low=0, high=150, digits=0, unit="mm")  # fmt: skip
-run.record("where_spot_small", float(with_clot("near the skull", 4)[1][with_clot("near the skull", 4)[2][:2]]), low=0, high=150, digits=0, unit="mm")  # fmt: skip
-run.record("where_spot_large", float(with_clot("near the skull", 24)[1][with_clot("near the skull", 24)[2][:2]]), low=0, high=150, digits=0, unit="mm")  # fmt: skip
+    labels={"place": "place", "radius": "radius (mm)"}, start={"place": "near the skull", "radius": 12}, place=list(SPOTS), radius=[0, 4, 8, 12, 16, 24])  # fmt: skip
+for name, radius in {"none": 0, "small": 4, "large": 24}.items():
+    _, error_, spot = with_clot("near the skull", radius)
+    run.record(f"where_spot_{name}", error_[spot[:2]], low=0, high=150, digits=0, unit="mm")
 
 # %% tags=["hide-input"]
 score, truth, owner = (np.array(MAIN.metrics[f"{name} haemorrhage"]) for name in ("scores", "truth", "head"))  # fmt: skip
-volume_ml = np.array([v or 0.0 for v in MAIN.metrics["volume_ml haemorrhage"]])[
-    owner.astype(int)
-]
+volume_ml = np.array([v or 0.0 for v in MAIN.metrics["volume_ml haemorrhage"]])[owner.astype(int)]  # fmt: skip
 well, ill = score[truth == 0], truth == 1
 beaten = np.array([np.mean(s > well) + np.mean(s == well) / 2 for s in score[ill]])
-middle = np.median(volume_ml[ill])
-little, much = beaten[volume_ml[ill] <= middle], beaten[volume_ml[ill] > middle]
-much = much if len(much) else little
-figure, ax = plt.subplots(figsize=(5.4, 3.2))
-ax.axvline(middle, color=style.MUTED, linewidth=1)
-ax.scatter(np.maximum(volume_ml[ill], 0.05), 100 * beaten, color=style.BLUE, s=26)
+KINDS = {"inside the brain": (("intraparenchymal", "intraventricular"), style.BLUE), "in its folds": (("subarachnoid",), style.GREEN), "along the skull": (("subdural", "epidural"), style.ORANGE)}  # fmt: skip
+facts = [parts["test"].facts(i) for i in range(TESTED)] if PLACE == "cpu" else [{}] * TESTED
+
+
+def kind_of(found):
+    """Where the blood is; without a word on it (at "ci", whose heads are others) inside the brain."""
+    return next((kind for kind, (names, _) in KINDS.items() if any(found.get(f"{name}_haemorrhage") for name in names)), "inside the brain")  # fmt: skip
+
+
+kinds = np.array([kind_of(facts[int(n)]) for n in owner[ill]])
+figure, ax = plt.subplots(figsize=(5.4, 3.4))
+for kind, (_, colour) in KINDS.items():
+    mine = kinds == kind
+    ax.scatter(volume_ml[ill][mine], 100 * beaten[mine], color=colour, s=30, alpha=0.8, label=kind)  # fmt: skip
 ax.set(xscale="log", xlabel="blood in the head (ml)", ylabel="healthy ones below (%)", ylim=(-4, 104))  # fmt: skip
-show(
-    figure,
-    caption="Each dot is a hemisphere with a bleed, in the test heads of the record: how much blood there is, and which share of the healthy hemispheres scores lower. The mean of the dots is the AUROC. The grey line is the median volume.",
-    alt="Dots over the volume of the bleed on a logarithmic axis; large bleeds lie near 100 percent, small ones everywhere",
-)
-run.record("where_median_ml", middle, low=0, high=200, digits=0, unit="ml")
-run.record("where_little", little.mean(), low=0, high=1, digits=2)
-run.record("where_much", much.mean(), low=0, high=1, digits=2)
+ax.legend(fontsize=8, loc="lower left")
+show(figure, caption="Each dot is a hemisphere with a bleed, in the synthetic test heads of the record: how much blood there is, and which share of the healthy hemispheres scores lower. The mean of the dots is the AUROC.",
+     alt="Dots over the volume of the bleed on a logarithmic axis; those inside the brain lie near 100 percent at all volumes, those along the skull anywhere")  # fmt: skip
+for name, kind in {"inside": "inside the brain", "along": "along the skull"}.items():
+    mine = kinds == kind if (kinds == kind).any() else kinds != ""
+    run.record(f"where_{name}", beaten[mine].mean(), low=0.3, high=1, digits=2)
+    run.record(f"where_{name}_ml", np.median(volume_ml[ill][mine]), low=1, high=100, digits=0, unit="ml")  # fmt: skip
+if tight:
+    assert beaten[kinds == "along the skull"].mean() < beaten[kinds == "inside the brain"].mean() - 0.1  # fmt: skip
 
 # %% [markdown]
-# Near the skull the error at the spot is {glue:text}`where_spot_none` without a clot, {glue:text}`where_spot_small` with one of 4 mm radius, {glue:text}`where_spot_large` with one of 24 mm. In the record the AUROC is {glue:text}`where_little` for hemispheres with up to {glue:text}`where_median_ml` of blood, and {glue:text}`where_much` for those with more. A single AUROC hides this: it depends on how large the bleeds of the test set happen to be. If you compare two studies, compare the volumes first.
+# Near the skull the error at the spot is {glue:text}`where_spot_none` without a clot, {glue:text}`where_spot_small` with one of 4 mm radius, {glue:text}`where_spot_large` with one of 24 mm. So size matters. But it is not the small bleeds that are missed in the test: those inside the brain, with a median of {glue:text}`where_inside_ml`, have an AUROC of {glue:text}`where_inside`, and those along the skull, subdural and epidural, with {glue:text}`where_along_ml`, one of {glue:text}`where_along`. The largest bleeds of all are among those missed.
+#
+# Why? A subdural bleed is a thin sheet under a bright bone, in the very place where healthy heads vary most: there the network errs anyway, and the comparison with healthy heads forgives it. And a patch with bone, a bright rim and brain may simply look like bone a little thicker. These are suppositions; what is measured is that a single AUROC hides all this. It depends on the mixture of bleeds in the test set. Before you compare two studies, compare the mixtures.
 #
 # ## Exercises
 #
@@ -1150,15 +1016,15 @@ quiz(
 # - The error map is smooth: it says "about here". Large patches place better and notice less.
 # - Healthy heads err differently at different places; judge an error by what they have there.
 # - The coordinates are the volume's: move the head and everything is ill, unless the coordinates move along.
-# - Small bleeds are missed. Give volumes with every AUROC.
+# - On our synthetic heads, bleeds inside the brain are found, those along the skull often missed, and thin fractures not found at all: an AUROC is one of a mixture.
 #
 # ## Data and limits
 #
 # | | |
 # | --- | --- |
 # | heads | **synthetic**: a head model with drawn bleeds and fractures, scanned by a simulated CT, in the format of CQ500; much more alike than patients are, so that places are easier to tell |
-# | grid | 2 mm where the paper has 1 mm: our patch of 31 voxels is 62 mm wide, theirs 31 mm; thin fractures fill a part of a voxel |
-# | training | a hundredth of the paper's steps, patches on lattices, only patches with their middle in the head; one training of each size |
+# | grid | 2 mm where the paper has 1 mm: our patch of 15 voxels is as wide as their 31; fracture lines fill a part of a voxel, and are not found |
+# | training | 2,000 steps where the paper has 222,000, patches on lattices, only patches with their middle in the head; one training of each size |
 # | small experiments | patch sizes, stages and the live network: a few dozen steps, coarse voxels, three seeds; directions, no rankings |
 # | block list | the paper shows its blocks in a figure only; ours is made of the same kinds of blocks |
 # | claims | about this method on these data; none about patients |
