@@ -534,7 +534,7 @@ run.record("dense_stitch", per_voxel["shift and stitch"] / per_voxel["fragments 
 run.record("dense_here", V, low=8, high=64, digits=0)
 
 # %% [markdown]
-# Holes and fragments do the same work: {glue:text}`dense_holes_fragments` times the products of one another (the difference is in how far the volume is filled up at its border). Shift and stitch, even folded, does {glue:text}`dense_stitch` times as much. And here dense saves {glue:text}`dense_ratio_here` times the products of patch by patch, not all that equation {eq}`dense-once` promised. Why? It promised for a *large* volume. Around a cube of {glue:text}`dense_here` voxels there is a rim of 15 to each side that has to be convolved as well. More of that in a moment.
+# Holes and fragments do the same work: the ratio of their products is {glue:text}`dense_holes_fragments`. Shift and stitch, even folded, does {glue:text}`dense_stitch` times as much. And here dense saves {glue:text}`dense_ratio_here` times the products of patch by patch, not all that equation {eq}`dense-once` promised. Why? It promised for a *large* volume. Around a cube of {glue:text}`dense_here` voxels there is a rim of 15 to each side that has to be convolved as well. More of that in a moment.
 #
 # On larger volumes, as the benchmark of this book measured them:
 
@@ -543,7 +543,7 @@ record = benchmark("anomaly")
 scans = [row for row in record.rows if row["part"] == "scan"]
 rows = [["paper, one volume, GPU", "256³", "90", "–", "–"]]
 for row in scans:
-    rows.append([f"ours, m = {row['m']}, 2 cores", f"{row['edge']}³", f"{row['dense_s']:.2g}", f"{row['plain_s'] / 60:,.0f}", f"{row['times_plain']:,.0f} ({row['times_patches']:,.0f})"])  # fmt: skip
+    rows.append([f"ours, m = {row['m']}, 2 cores", f"{row['edge']}³", f"{row['dense_s']:.2g}", f"{row['plain_s'] / 60:.3g}", f"{row['times_plain']:,.0f} ({row['times_patches']:,.0f})"])  # fmt: skip
 table(
     ["who", "answers", "dense, s", "patches, min", "times faster"],
     rows,
@@ -558,7 +558,7 @@ run.record("dense_record_apart", max(row["apart"] for row in scans), low=0, high
 # %% [markdown]
 # Between {glue:text}`dense_record_least` and {glue:text}`dense_record_times` times faster than patch by patch, and at least {glue:text}`dense_record_folded` times faster than the best that we know to do with patches, for answers that differ by at most {glue:text}`dense_record_apart`. The first row is another machine, another network and another number of voxels: it says that the wait was real, not by how much we are better. Our own comparison is the last column, where both sides have the same weights and the same two cores.
 #
-# Are fewer products all? Not quite. A patch of $31^3$ stays in the processor's fast memory from one layer to the next, a volume does not. That is why the factor in time is not the factor in products, and why holes, with the same products as fragments, can take so much longer: their taps jump through memory.
+# Are fewer products all? Not quite. A patch of $31^3$ stays in the processor's fast memory from one layer to the next, a volume does not. That is why the factor in time is not the factor in products, and why holes and fragments, with the same products, do not take the same time: the taps of a dilated kernel jump through memory.
 #
 # ## Tiles, halos and strides
 #
@@ -599,7 +599,7 @@ ax.set(xscale="log", xlabel="memory for a tile (MB)", ylabel="computed / kept", 
 ax.legend(frameon=False)
 show(
     figure,
-    caption="A volume of 256³ voxels and patches of 31³: how much is computed for each voxel that is kept, against the memory that a tile may take. Each step is one more cut. medlab's 512 MB lie where the curves begin to flatten.",
+    caption="A volume of 256³ voxels and patches of 31³: how much is computed for each voxel that is kept, against the memory that a tile may take. Each step is one cut less. The 512 MB that medlab allows lie where the curves flatten.",
     alt="Two falling staircases towards 1; the one for the larger network lies further right",
 )
 
