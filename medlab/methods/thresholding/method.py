@@ -45,7 +45,8 @@ class Thresholding:
         )
         found = without_small(found, config.least_ml, volume.spacing)
         if bone and config.gap_mm:
-            found = torch.where(skull_mask(volume), gaps(values, volume.spacing, config.gap_mm), found)
+            # A mask of the skull and that of its inside share their edge, where a gap's depth would drown a bleed's.
+            found = torch.where(skull_mask(volume) & ~inside, gaps(values, volume.spacing, config.gap_mm), found)
         return ErrorMap(volume.with_data(found[None]), "HU")
 
     def maps(self, head: Sample) -> dict[str, ErrorMap]:
