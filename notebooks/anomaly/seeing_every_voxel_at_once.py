@@ -118,8 +118,7 @@ def fit(network):
         found = network.lattice(seen)
         lines = [(4 * torch.arange(n) + HALF + at) / (EDGE - 1) for n, at in zip(found.shape[2:], (*first[:2], low + first[2]), strict=True)]  # fmt: skip
         place = torch.stack(torch.meshgrid(*lines, indexing="ij")).to(run.device)
-        # Patches that are all air do not count.
-        counts = F.max_pool3d((seen > 0).float(), S, 4) > 0
+        counts = F.max_pool3d((seen > 0).float(), S, 4) > 0  # patches that are all air do not count
         loss = ((found - place).norm(dim=1, keepdim=True) * counts).sum() / counts.sum()
         optimiser.zero_grad()
         loss.backward()
@@ -341,9 +340,7 @@ def draw_taps(poolings, place):
 explore(
     draw_taps,
     caption="Places of a map, numbered by fragment, and the nine taps of a convolution with holes (orange). Blue: the fragment that the taps read. Drag the place: the fragment changes, but the nine taps always stand in one. Drag the poolings: more fragments, wider holes.",
-    alt=lambda poolings, place: (
-        f"A grid of numbers from 0 to {4**poolings - 1}; nine cells, {2**poolings} apart, are marked, and all nine carry the same number"
-    ),
+    alt=lambda poolings, place: f"A grid of numbers from 0 to {4**poolings - 1}; nine cells, {2**poolings} apart, are marked, and all nine carry the same number",
     labels={"poolings": "poolings so far", "place": "place"},
     start={"poolings": 1, "place": 2},
     poolings=[0, 1, 2],
@@ -409,7 +406,6 @@ torch.testing.assert_close(network.dense(volume), answers, atol=1e-5, rtol=0)
 #
 # Is it exact? Up to rounding: the sums have the same terms, but a computer may add them in another order. Over sizes $m$ and three networks of random weights each:
 
-
 # %%
 def apart(size, edge, number):
     """The largest difference between dense and patch by patch, over 27 voxels."""
@@ -473,9 +469,7 @@ run.record("dense_fold_all", counted / (counter.get_total_flops() / 2), low=3.2,
 # %% tags=["hide-input"]
 V = run.pick(ci=8, cpu=24, gpu=64)
 net = seeded(lambda: PatchRegressor(8, 31), 5).to(run.device).eval()
-some = torch.rand(
-    run.pick(ci=16, cpu=256, gpu=256), 1, 31, 31, 31, generator=run.fresh_generator(5)
-).to(run.device)
+some = torch.rand(run.pick(ci=16, cpu=256, gpu=256), 1, 31, 31, 31, generator=run.fresh_generator(5)).to(run.device)
 cube = torch.rand(1, 1, V, V, V, generator=run.fresh_generator(6)).to(run.device)
 around = F.pad(cube, (net.halo,) * 6)
 plain = nn.Sequential(*net.stages, nn.LeakyReLU(0.1), net.head)
@@ -491,12 +485,12 @@ def shift_and_stitch():
 
 
 @torch.no_grad()
-def measured(call):
+def measured(call, rounds=run.pick(ci=1, cpu=2, gpu=3)):
     """Its answer, the best of a few times in s, and its products."""
     with FlopCounterMode(display=False) as counter:
         answer = call()
     best = np.inf
-    for _ in range(run.pick(ci=1, cpu=2, gpu=3)):
+    for _ in range(rounds):
         begin = time.perf_counter()
         call()
         if run.device.type == "cuda":
@@ -514,9 +508,7 @@ WAYS = {
 }
 found = {name: measured(call) for name, (call, _) in WAYS.items()}
 for name in ("shift and stitch", "with holes"):
-    torch.testing.assert_close(
-        found[name][0], found["fragments (`dense`)"][0], atol=1e-5, rtol=0
-    )
+    torch.testing.assert_close(found[name][0], found["fragments (`dense`)"][0], atol=1e-5, rtol=0)
 rows = []
 for name, (_, scale) in WAYS.items():
     seconds, products = scale * found[name][1], scale * found[name][2] / V**3
@@ -553,10 +545,21 @@ big = max(scans, key=lambda row: row["times_plain"])
 run.record("dense_record_times", big["times_plain"], low=100, high=20000, digits=0)
 run.record("dense_record_least", min(row["times_plain"] for row in scans), low=50, high=20000, digits=0)  # fmt: skip
 run.record("dense_record_folded", min(row["times_patches"] for row in scans), low=10, high=5000, digits=0)  # fmt: skip
+
+
+def gain(m):
+    """Of a large volume, in products: (dense-alone) over (dense-once), patches of 31."""
+    parts = [(64 * m, 28), (54 * m * m, 12), (108 * m * m, 4), (4 * m * m, 4), (108 * m * m, 2), (4 * m * m, 2), (64 * m * m, 1), (12 * m, 1)]  # fmt: skip
+    return sum(p * n**3 for p, n in parts) / sum(p for p, _ in parts)
+
+
+assert gain(16) == sum(alone.values()) / sum(once.values())
+run.record("dense_gain_one", gain(1), low=3000, high=4000, digits=0)
+run.record("dense_gain_most", gain(64), low=300, high=400, digits=0)
 run.record("dense_record_apart", max(row["apart"] for row in scans), low=0, high=1e-5, digits=0, scientific=True)  # fmt: skip
 
 # %% [markdown]
-# Between {glue:text}`dense_record_least` and {glue:text}`dense_record_times` times faster than patch by patch, and at least {glue:text}`dense_record_folded` times faster than the best that we know to do with patches, for answers that differ by at most {glue:text}`dense_record_apart`. The first row is another machine, another network and another number of voxels: it says that the wait was real, not by how much we are better. Our own comparison is the last column, where both sides have the same weights and the same two cores.
+# Between {glue:text}`dense_record_least` and {glue:text}`dense_record_times` times faster than patch by patch, and at least {glue:text}`dense_record_folded` times faster than the best that we know to do with patches, for answers that differ by at most {glue:text}`dense_record_apart`. The smaller the network, the larger the factor, and that can be read off the count: the products of the first layer grow with $m$, those of all others with $m^2$, and the first layer shares most. Equations {eq}`dense-alone` and {eq}`dense-once` give {glue:text}`dense_gain_one` at $m = 1$ and {glue:text}`dense_gain_most` at $m = 64$. The first row of the table is another machine, another network and another number of voxels: it says that the wait was real, not by how much we are better. Our own comparison is the last column, where both sides have the same weights and the same two cores.
 #
 # Are fewer products all? Not quite. A patch of $31^3$ stays in the processor's fast memory from one layer to the next, a volume does not. That is why the factor in time is not the factor in products, and why holes and fragments, with the same products, do not take the same time: the taps of a dilated kernel jump through memory.
 #
@@ -610,7 +613,6 @@ show(
 #
 # **Predict.** Does that save $63/64$ of the work?
 
-
 # %%
 def products(stride):
     """For one answer at each stride-th voxel, counted for a large tile."""
@@ -639,9 +641,9 @@ torch.testing.assert_close(fourth, every[..., ::4, ::4, ::4], atol=1e-6, rtol=0)
 # %%
 def five(kind):
     """Five convolutions: padded with zeros, without padding, or with instance normalisation."""
-    layers, pad = [], int(kind == "zeros")
+    layers = []
     for inputs, outputs in ((1, 4), (4, 4), (4, 4), (4, 4), (4, 1)):
-        layers += [nn.Conv2d(inputs, outputs, 3, padding=pad), nn.LeakyReLU(0.1)]
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=int(kind == "zeros")), nn.LeakyReLU(0.1)]
         if kind == "instance norm" and outputs > 1:
             layers.append(nn.InstanceNorm2d(outputs))
     return nn.Sequential(*layers)
