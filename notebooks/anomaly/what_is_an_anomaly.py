@@ -253,7 +253,7 @@ draw(axes[1], drawn[0, 0], "drawn again", (0, 1))
 draw(axes[2], by_hand, "difference", (0, 0.6), "magma")
 show(
     figure,
-    caption="A head goes in, a head comes out, and the clot is (mostly) gone. So is everything fine: the folds, the edge of the skull.",
+    caption="A head goes in, its blur comes out, and the clot is gone from it. So is everything else that is sharp: ventricles, folds, the skull.",
     alt="Three slices: an equalised head with a clot, a blurred head without it, and their difference with the clot and many rims",
 )
 loss_healthy = np.mean(
@@ -262,7 +262,7 @@ loss_healthy = np.mean(
 run.record("normal_loss", loss_healthy, low=0.005, high=0.4, digits=3)
 
 # %% [markdown]
-# Read the difference from far and it is a success; read it closely and it is the method's whole trouble. The clot is bright. So are the rims of the skull and of every fold, in a head where nothing is wrong with them. The mean difference in new healthy heads is {glue:text}`normal_loss` of the full range, without any lesion. A restoration is suspicious of anything *hard to draw*, and fine detail is hard to draw.
+# The method in one picture, with its whole trouble. The clot is left over in the difference. So are the rims of the skull, the ventricles and the folds, and they are brighter, though nothing is wrong with them. The mean difference in new healthy heads is {glue:text}`normal_loss` of the full range, without any lesion. A restoration is suspicious of anything *hard to draw*, and fine detail is hard to draw.
 #
 # ## From a map to a decision
 #
@@ -386,7 +386,7 @@ table(
     caption=f"AUROC over structures of {TEST} synthetic heads, with 95 % intervals (the two hemispheres of a patient counted together), and over voxels inside the skull, mean over patients ± 95 % interval. Below, the number of the paper that the next lesson is about; it is of other patients, at 1 mm.",
 )  # fmt: skip
 run.record(
-    "normal_threshold", bleeds["threshold"].value, low=0.4 if tight else 0, high=1, digits=2
+    "normal_threshold", bleeds["threshold"].value, low=0.7 if tight else 0, high=1, digits=2
 )
 run.record("normal_autoencoder", bleeds["erosion"].value, low=0, high=1, digits=2)
 run.record("normal_plain", bleeds["no filter"].value, low=0, high=1, digits=2)
@@ -397,7 +397,7 @@ run.record(
 )
 
 # %% [markdown]
-# On bleeds the threshold reaches {glue:text}`normal_threshold` over structures, the autoencoder {glue:text}`normal_plain` without a filter and {glue:text}`normal_autoencoder` with the erosion; over the voxels of the bleeds the threshold has {glue:text}`normal_voxels_threshold` and the plain autoencoder {glue:text}`normal_voxels`. Look at the intervals before you rank them: so few patients separate only what lies far apart. What the table does show is that a network which has been trained must be held against four lines that have not, on the same heads, every time.
+# On bleeds the threshold reaches {glue:text}`normal_threshold` over structures, the autoencoder {glue:text}`normal_plain` without a filter and {glue:text}`normal_autoencoder` with the erosion; over the voxels of the bleeds the threshold has {glue:text}`normal_voxels_threshold` and the plain autoencoder {glue:text}`normal_voxels`. (The threshold's map is 0 beside the bone, where many clots lie, and ties count by half: it finds the patient and not the whole clot.) Look at the intervals before you rank them: so few patients separate only what lies far apart. What the table does show is that a network which has been trained must be held against four lines that have not, on the same heads, every time.
 #
 # Fractures are another matter. The best of the four reaches {glue:text}`normal_fracture`, and it is the best of four tries on these very heads. A fracture is a dark line thinner than these voxels; it is not bright, so the threshold can only look for gaps, and sutures and spongy bone are gaps as well.
 #
@@ -646,7 +646,8 @@ def faded_map(name, n, share):
 SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 falls = {"threshold": [], "none": []}
 for name, curve in falls.items():
-    curve.extend(area(lambda n, s=s, name=name: faded_map(name, n, s), SIDES) for s in SHARES)
+    for s in SHARES:
+        curve.append(area(lambda n, s=s, name=name: faded_map(name, n, s), SIDES))
 
 # %% tags=["hide-input"]
 figure, ax = plt.subplots(figsize=(5.4, 3.4))
@@ -667,10 +668,10 @@ run.record(
 )
 run.record("normal_faded_ae", falls["none"][-1].value, low=0, high=1, digits=2)
 if tight and share == 0:
-    assert falls["threshold"][0].value - alone.value > 0.05  # it breaks
+    assert falls["threshold"][0].value - alone.value > 0.2  # it breaks
 
 # %% [markdown]
-# Without any contrast the threshold has {glue:text}`normal_faded` and the autoencoder {glue:text}`normal_faded_ae`, with the intervals of the figure. The threshold knows brightness and nothing else, so it has nothing left: what remains of its score is how bright the rest of that hemisphere happens to be. It can even fall below one half, since fading a clot beside the bone also takes away the brightness that bone lends to its neighbours, which healthy hemispheres keep. Each clot is still there, has pushed the ventricles aside and covered the folds. A method that knew what a brain looks like would see that something is missing; whether a restoration does, the blue curve shows. This is the test that a benchmark of bright lesions does not make.
+# Without any contrast the threshold has {glue:text}`normal_faded` and the autoencoder {glue:text}`normal_faded_ae`, with the intervals of the figure. The threshold knows brightness and nothing else, so it has nothing left: what remains of its score is how bright the rest of that hemisphere happens to be. It can even fall below one half, since fading a clot beside the bone also takes away the brightness that bone lends to its neighbours, which healthy hemispheres keep. Each clot is still there, has pushed the ventricles aside and covered the folds. A method that knew what a brain looks like would see that something is missing; whether this restoration does, the blue curve shows; it had less to lose. This is the test that a benchmark of bright lesions does not make.
 #
 # ## Exercises
 #
