@@ -168,7 +168,7 @@ show(
 )
 
 # %% [markdown]
-# The head is {term}`synthetic <synthetic data>` and the network small, trained for a moment on this page. (The patient's right is on your left.) What it says is the subject of the lesson on position regression: where its error is high, the head does not look as it should. That method asks the network at *every* voxel, which its paper does patch by patch, in a minute and a half for a volume on a graphics card {cite}`thesis` (thesis, chapter 6, section 4.2). This lesson is about those ninety seconds.
+# The head is {term}`synthetic <synthetic data>` and the network small, trained for a moment on this page. (The patient's right is on your left.) What it says is the subject of [the lesson on position regression](where_does_this_patch_belong.ipynb): where its error is high, the head does not look as it should. That method asks the network at *every* voxel, which its paper does patch by patch, in a minute and a half for a volume on a graphics card {cite}`thesis` (thesis, chapter 6, section 4.2). This lesson is about those ninety seconds.
 #
 # ## Neighbours share almost everything
 #
@@ -208,7 +208,8 @@ with torch.no_grad(), FlopCounterMode(display=False) as counter:
         x = layer(x)
     paper.head(x)
 counted = counter.get_total_flops() // 2  # an operation is a product or a sum
-print(f"by hand {sum(alone.values()):,}, counted {counted:,}; once {sum(once.values()):,}")
+print(f"by hand {sum(alone.values()):,}, counted {counted:,}")
+print(f"each once {sum(once.values()):,}")
 assert counted == sum(alone.values())
 
 # %% tags=["hide-input"]
@@ -396,7 +397,7 @@ def all_places(network, x):
 # %%
 volume = torch.rand(1, 1, 8, 6, 7, generator=run.fresh_generator(2)).to(run.device)
 wide = F.pad(volume, (HALF,) * 6)  # beyond the border patches see zeros
-windows = wide.unfold(2, S, 1).unfold(3, S, 1).unfold(4, S, 1)  # (1, 1, 8, 6, 7, S, S, S)
+windows = wide.unfold(2, S, 1).unfold(3, S, 1).unfold(4, S, 1)
 with torch.no_grad():
     answers = network(windows.flatten(0, 4)[:, None])  # patch by patch: 336 of them
 answers = answers.T.reshape(1, 3, 8, 6, 7)
@@ -439,7 +440,7 @@ run.record("dense_worst", max(map(max, gaps.values())), low=0, high=1e-5, digits
 #
 # While we are at it: an average of sums is a sum. A convolution with the weights $(a, b, c)$ followed by the average of two neighbours is
 #
-# $$ \tfrac{1}{2}\big[(a x_0 + b x_1 + c x_2) + (a x_1 + b x_2 + c x_3)\big] = \tfrac{1}{2}\big[a x_0 + (a + b)\, x_1 + (b + c)\, x_2 + c\, x_3\big], $$ (dense-fold)
+# $$ \begin{aligned} &\tfrac{1}{2}\big[(a x_0 + b x_1 + c x_2) + (a x_1 + b x_2 + c x_3)\big] \\ =\ &\tfrac{1}{2}\big[a x_0 + (a + b)\, x_1 + (b + c)\, x_2 + c\, x_3\big], \end{aligned} $$ (dense-fold)
 #
 # one convolution with one weight more, and if the pooling has stride 2, so has this convolution. What the first convolution would have made at full resolution, the largest map of the network, is never made. It only works because nothing stands between the two: the activation comes after the pooling.
 #
@@ -449,7 +450,8 @@ run.record("dense_worst", max(map(max, gaps.values())), low=0, high=1e-5, digits
 a, b, c3 = 1.0, 20.0, 300.0
 x = torch.randn(1, 1, 12, generator=run.fresh_generator(3))
 two_steps = F.avg_pool1d(F.conv1d(x, torch.tensor([[[a, b, c3]]])), 2)
-one_step = F.conv1d(x, torch.tensor([[[a, a + b, b + c3, c3]]]) / 2, stride=2)  # (dense-fold)
+taps = torch.tensor([[[a, a + b, b + c3, c3]]]) / 2  # (dense-fold)
+one_step = F.conv1d(x, taps, stride=2)
 torch.testing.assert_close(one_step, two_steps)
 
 x = torch.randn(1, 1, 13, 13, 13, generator=run.fresh_generator(4))
@@ -457,6 +459,8 @@ with torch.no_grad():
     weight, bias = folded(paper.first)
     two_steps = F.avg_pool3d(paper.first(x), 2)
     torch.testing.assert_close(F.conv3d(x, weight, bias, stride=2), two_steps)
+
+# %% tags=["hide-input"]
 run.record("dense_fold", 8 * 4**3 / 5**3, low=4.09, high=4.1, digits=1)
 with torch.no_grad(), FlopCounterMode(display=False) as counter:
     paper(torch.zeros(1, 1, 31, 31, 31))  # forward, which folds
@@ -541,13 +545,13 @@ run.record("dense_here", V, low=8, high=64, digits=0)
 # %% tags=["hide-input"]
 record = benchmark("anomaly")
 scans = [row for row in record.rows if row["part"] == "scan"]
-rows = [["paper, one volume, GPU", "256³", "90", "–", "–"]]
+rows = [["paper, one volume, GPU", "256³", "–", "1.5", "–"]]
 for row in scans:
     rows.append([f"ours, m = {row['m']}, 2 cores", f"{row['edge']}³", f"{row['dense_s']:.2g}", f"{row['plain_s'] / 60:.3g}", f"{row['times_plain']:,.0f} ({row['times_patches']:,.0f})"])  # fmt: skip
 table(
     ["who", "answers", "dense, s", "patches, min", "times faster"],
     rows,
-    caption=f"Thesis, chapter 6, section 4.2, beside benchmarks/anomaly.py, on random volumes. Paper: patch by patch at its highest resolution. Patches: timed on some batches of 256 and scaled. In brackets: against patches with folded poolings. Measured with torch: {record.measured('torch').removeprefix('torch ')}.",
+    caption=f"Thesis, chapter 6, section 4.2, beside benchmarks/anomaly.py, on random volumes. Paper: patch by patch at its highest resolution. Patches: timed on some batches of 256 and scaled. In brackets: against patches with folded poolings. Measured with {record.measured('torch')}.",
 )
 big = max(scans, key=lambda row: row["times_plain"])
 run.record("dense_record_times", big["times_plain"], low=100, high=20000, digits=0)
@@ -586,7 +590,8 @@ volume = torch.rand(1, 1, 24, 24, 24, generator=run.fresh_generator(7))
 tiny = seeded(lambda: PatchRegressor(1, 19), 8).eval()
 whole = tiny.dense(volume)
 for budget in (0.9, 1.2, 2.0):  # MB
-    torch.testing.assert_close(tiny.dense(volume, memory_mb=budget), whole, atol=1e-6, rtol=0)
+    tiled = tiny.dense(volume, memory_mb=budget)
+    torch.testing.assert_close(tiled, whole, atol=1e-6, rtol=0)
 
 h = 15
 least = next(t for t in range(4, 400, 4) if ((t + 2 * h) / t) ** 3 <= 2)  # (dense-halo)
@@ -626,16 +631,19 @@ show(
 def products(stride):
     """For one answer at each stride-th voxel, counted for a large tile."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        scan(paper.to("meta").stages, torch.empty(1, 1, 94, 94, 94, device="meta"), stride)
+        x = torch.empty(1, 1, 94, 94, 94, device="meta")  # shapes without memory
+        scan(paper.to("meta").stages, x, stride)
     return counter.get_total_flops() / 2
 
 
 work = {stride: products(stride) for stride in (1, 2, 4)}
-run.record("dense_stride_two", 100 * work[2] / work[1], low=5, high=45, digits=0, unit="%")
-run.record("dense_stride_four", 100 * work[4] / work[1], low=2, high=30, digits=0, unit="%")
 every = tiny.dense(volume, stride=1)
 fourth = tiny.dense(volume, stride=4)
 torch.testing.assert_close(fourth, every[..., ::4, ::4, ::4], atol=1e-6, rtol=0)
+
+# %% tags=["hide-input"]
+run.record("dense_stride_two", 100 * work[2] / work[1], low=10, high=20, digits=0, unit="%")
+run.record("dense_stride_four", 100 * work[4] / work[1], low=4, high=10, digits=0, unit="%")
 
 # %% [markdown]
 # No: {glue:text}`dense_stride_four` of the products remain, and with `stride=2` {glue:text}`dense_stride_two`. A pooling whose phase is settled needs no fragments, so what comes after both poolings falls to $1/64$; but the first convolution still runs at every voxel, and the second at an eighth of them. What remains is mostly theirs.
@@ -649,7 +657,7 @@ torch.testing.assert_close(fourth, every[..., ::4, ::4, ::4], atol=1e-6, rtol=0)
 
 # %%
 def five(kind):
-    """Five convolutions: padded with zeros, without padding, or with instance normalisation."""
+    """Five convolutions: padded, valid, or valid with instance norm."""
     layers, pad = [], int(kind == "zeros")
     for inputs, outputs in ((1, 4), (4, 4), (4, 4), (4, 4), (4, 1)):
         layers += [nn.Conv2d(inputs, outputs, 3, padding=pad), nn.LeakyReLU(0.1)]
@@ -660,11 +668,12 @@ def five(kind):
 
 @torch.no_grad()
 def two_answers(kind, image):
-    """Dense, and patch by patch: the middle of what the network makes of each patch."""
+    """Dense, and patch by patch: the middle of each patch's map."""
     net, size = seeded(lambda: five(kind), 9), 7 if kind == "zeros" else 11
     windows = image.unfold(0, size, 1).unfold(1, size, 1)
     made = net(windows.flatten(0, 1)[:, None])
-    middle = made[:, 0, made.shape[2] // 2, made.shape[3] // 2].reshape(windows.shape[:2])
+    at = made.shape[2] // 2
+    middle = made[:, 0, at, at].reshape(windows.shape[:2])
     dense, cut = net(image[None, None])[0, 0], 3 if kind == "zeros" else 0
     return dense[cut : dense.shape[0] - cut, cut : dense.shape[1] - cut], middle
 
