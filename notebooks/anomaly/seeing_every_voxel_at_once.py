@@ -17,8 +17,8 @@
 #     - engineer
 #     prerequisites:
 #     - segmentation/convolution_blocks
-#     summary: Why a network for patches can answer at every voxel at once, exactly, and
-#       how many thousand products that saves.
+#     summary: Why a network for patches can answer at every voxel at once, exactly,
+#       and how many thousand products that saves.
 #     weights:
 #     - results/benchmarks/anomaly.json
 # ---
@@ -118,7 +118,8 @@ def fit(network):
         found = network.lattice(seen)
         lines = [(4 * torch.arange(n) + HALF + at) / (EDGE - 1) for n, at in zip(found.shape[2:], (*first[:2], low + first[2]), strict=True)]  # fmt: skip
         place = torch.stack(torch.meshgrid(*lines, indexing="ij")).to(run.device)
-        counts = F.max_pool3d((seen > 0).float(), S, 4) > 0  # patches that are all air do not count
+        # Patches that are all air do not count.
+        counts = F.max_pool3d((seen > 0).float(), S, 4) > 0
         loss = ((found - place).norm(dim=1, keepdim=True) * counts).sum() / counts.sum()
         optimiser.zero_grad()
         loss.backward()
@@ -341,7 +342,9 @@ def draw_taps(poolings, place):
 explore(
     draw_taps,
     caption="Places of a map, numbered by fragment, and the nine taps of a convolution with holes (orange). Blue: the fragment that the taps read. Drag the place: the fragment changes, but the nine taps always stand in one. Drag the poolings: more fragments, wider holes.",
-    alt=lambda poolings, place: f"A grid of numbers from 0 to {4**poolings - 1}; nine cells, {2**poolings} apart, are marked, and all nine carry the same number",
+    alt=lambda poolings, place: (
+        f"A grid of numbers from 0 to {4**poolings - 1}; nine cells, {2**poolings} apart, are marked, and all nine carry the same number"
+    ),
     labels={"poolings": "poolings so far", "place": "place"},
     start={"poolings": 1, "place": 2},
     poolings=[0, 1, 2],
@@ -406,6 +409,7 @@ torch.testing.assert_close(network.dense(volume), answers, atol=1e-5, rtol=0)
 # Twice the same as patch by patch: ours with holes, and `medlab`'s `dense` with fragments. Notice what was *not* needed. No retraining, no new weights; the network does not know. And notice what was: every layer is *valid* (no padding), pools of 2, and treats all places alike. We shall break each of these.
 #
 # Is it exact? Up to rounding: the sums have the same terms, but a computer may add them in another order. Over sizes $m$ and three networks of random weights each:
+
 
 # %%
 def apart(size, edge, number):
@@ -473,7 +477,9 @@ run.record("dense_fold_all", counted / (counter.get_total_flops() / 2), low=3.2,
 # %% tags=["hide-input"]
 V = run.pick(ci=8, cpu=24, gpu=64)
 net = seeded(lambda: PatchRegressor(8, 31), 5).to(run.device).eval()
-some = torch.rand(run.pick(ci=16, cpu=256, gpu=256), 1, 31, 31, 31, generator=run.fresh_generator(5)).to(run.device)
+some = torch.rand(
+    run.pick(ci=16, cpu=256, gpu=256), 1, 31, 31, 31, generator=run.fresh_generator(5)
+).to(run.device)
 cube = torch.rand(1, 1, V, V, V, generator=run.fresh_generator(6)).to(run.device)
 around = F.pad(cube, (net.halo,) * 6)
 plain = nn.Sequential(*net.stages, nn.LeakyReLU(0.1), net.head)
@@ -489,12 +495,12 @@ def shift_and_stitch():
 
 
 @torch.no_grad()
-def measured(call, rounds=run.pick(ci=1, cpu=2, gpu=3)):
+def measured(call):
     """Its answer, the best of a few times in s, and its products."""
     with FlopCounterMode(display=False) as counter:
         answer = call()
     best = np.inf
-    for _ in range(rounds):
+    for _ in range(run.pick(ci=1, cpu=2, gpu=3)):
         begin = time.perf_counter()
         call()
         if run.device.type == "cuda":
@@ -512,7 +518,9 @@ WAYS = {
 }
 found = {name: measured(call) for name, (call, _) in WAYS.items()}
 for name in ("shift and stitch", "with holes"):
-    torch.testing.assert_close(found[name][0], found["fragments (`dense`)"][0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        found[name][0], found["fragments (`dense`)"][0], atol=1e-5, rtol=0
+    )
 rows = []
 for name, (_, scale) in WAYS.items():
     seconds, products = scale * found[name][1], scale * found[name][2] / V**3
@@ -618,6 +626,7 @@ show(
 #
 # **Predict.** Does that save $63/64$ of the work?
 
+
 # %%
 def products(stride):
     """For one answer at each stride-th voxel, counted for a large tile."""
@@ -649,10 +658,9 @@ run.record("dense_stride_four", 100 * work[4] / work[1], low=4, high=10, digits=
 # %%
 def five(kind):
     """Five convolutions: padded, valid, or valid with instance norm."""
-    layers = []
+    layers, pad = [], int(kind == "zeros")
     for inputs, outputs in ((1, 4), (4, 4), (4, 4), (4, 4), (4, 1)):
-        padding = int(kind == "zeros")
-        layers += [nn.Conv2d(inputs, outputs, 3, padding=padding), nn.LeakyReLU(0.1)]
+        layers += [nn.Conv2d(inputs, outputs, 3, padding=pad), nn.LeakyReLU(0.1)]
         if kind == "instance norm" and outputs > 1:
             layers.append(nn.InstanceNorm2d(outputs))
     return nn.Sequential(*layers)
