@@ -394,7 +394,7 @@ for name, found in zip(("clot", "rest"), contrast("bleeding", bleeding, 1), stri
     run.record(f"where_{name}", found, low=0, high=150, digits=0, unit="mm")
 
 # %% [markdown]
-# In {glue:text}`where_cases` synthetic patients the error is {glue:text}`where_clot` in the clots and {glue:text}`where_rest` in the rest of the brain. The maps are smooth, as the paper's are: the error goes with how much of the patch is clot, so it rises and falls over the width of a patch. The network cannot draw an outline; it can say "about here".
+# In {glue:text}`where_cases` synthetic patients the error is {glue:text}`where_clot` in the clots and {glue:text}`where_rest` in the rest of the brain. The maps are smooth, as the paper's are: the error goes with how much of the patch is clot, so it rises and falls over the width of a patch. The network cannot draw an outline; it can say "about here". In a large clot the error may even be lower in the middle than at the rim: to a patch of nothing but blood it gives *some* answer, and by accident that place may be near.
 #
 # ## Decisions
 #
@@ -415,7 +415,7 @@ def rule_of(one, finding):
     """In words: the rule that was chosen on validation heads."""
     kind = one.settings["maps"][int(one.metrics[f"map {finding}"])]
     percent = one.metrics[f"percentile {finding}"]
-    return f"{kind}, {'maximum' if percent == 100 else f'{percent:g}th percentile'}"
+    return f"{'maximum' if percent == 100 else f'{percent:g}th percentile'} of the {kind} map"
 
 
 def areas(one, label):
@@ -600,13 +600,13 @@ show(figure, caption="AUROC over the number of weights, by the rule chosen on ot
      alt="Two panels of AUROC with wide intervals over the number of weights, one for haemorrhages and one for fractures")  # fmt: skip
 run.record("where_half_width", np.mean([(one.metrics["high haemorrhage"] - one.metrics["low haemorrhage"]) / 2 for one in ours]), low=0, high=0.3, digits=2)  # fmt: skip
 for name, one in {"one": ours[0], "two": ours[1], "auto": max(others["autoencoder"], key=lambda r: r.metrics["auroc haemorrhage"])}.items():  # fmt: skip
-    run.record(f"where_{name}_weights", one.metrics["parameters"], low=50, high=3e7, digits=0)
+    run.record(f"where_{name}_weights", one.metrics["parameters"] / (1e6 if name == "auto" else 1), low=0.01, high=5000, digits=int(name == "auto"))  # fmt: skip
     run.record(f"where_{name}_auroc", one.metrics["auroc haemorrhage"], low=0.3, high=1, digits=2)  # fmt: skip
 
 # %% [markdown]
-# The smallest network, of {glue:text}`where_one_weights` weights, reaches {glue:text}`where_one_auroc`, the next, of {glue:text}`where_two_weights`, already {glue:text}`where_two_auroc`. A single AUROC is known to about ± {glue:text}`where_half_width`, and each size was trained once, so what differences are left among the larger ones mean nothing. The best autoencoder, of {glue:text}`where_auto_weights` weights, stays at {glue:text}`where_auto_auroc`; it was trained for fewer steps, because each of its steps costs so much more, and its filter and its rule had the same chance on the other heads. The paper's claim, one or two orders of magnitude fewer weights for the same performance, holds on our heads with room to spare; how much of that is due to heads that are so regular, we cannot say. The paper also saw its networks get worse again beyond some $m$, and suspected too few steps.
+# The smallest network, of {glue:text}`where_one_weights` weights, reaches {glue:text}`where_one_auroc`, the next, of {glue:text}`where_two_weights`, already {glue:text}`where_two_auroc`. A single AUROC is known to about ± {glue:text}`where_half_width`, and each size was trained once, so what differences are left among the larger ones mean nothing. The best autoencoder, of {glue:text}`where_auto_weights` million weights, stays at {glue:text}`where_auto_auroc`; its filter and its rule were chosen on the same other heads, but it was trained for a fifth of the steps, because each of them costs so much more. The paper's claim, one or two orders of magnitude fewer weights for the same performance, fits what we see; how much of it is due to heads that are so regular, or to an autoencoder that stopped too early, we cannot say. The paper also saw its networks get worse again beyond some $m$, and suspected too few steps.
 #
-# Then the memory. Activations fill it, not weights, so we ask for the ledger of a whole training step at the *paper's* sizes (see [GPU memory](../segmentation/gpu_memory.ipynb)): 256 patches of $31^3$ voxels here, four volumes of $256^3$ for the autoencoder.
+# Then the memory. Activations fill it, not weights, so we ask for the ledger of a whole training step at the *paper's* sizes (see [GPU memory](../segmentation/gpu_memory.ipynb)): 256 patches of $31^3$ voxels here, and for the autoencoder a volume of $256^3$, though the paper trains it on four at a time.
 
 
 # %%
@@ -702,12 +702,12 @@ def trade(patch, number, wide_first=False):
 trades = {f"{p}": [trade(p, k) for k in range(3)] for p in PATCHES}
 TWO = f"{PATCHES[0]}, after a wide look"
 trades[TWO] = [trade(PATCHES[0], k, True) for k in range(3)]
-figure, ax = plt.subplots(figsize=(5.4, 3.8))
+figure, ax = plt.subplots(figsize=(5.4, 4.4))
 for (name, found), colour in zip(trades.items(), (style.BLUE, style.GREEN, style.ORANGE, style.PINK, style.GOLD, style.PURPLE, style.INK), strict=False):  # fmt: skip
     x, y = (mean_interval([one[k] for one in found]) for k in (0, 1))
     ax.errorbar(x.mean, y.mean, [[y.half]] * 2, [[x.half]] * 2, marker="s" if "wide" in name else "o", markersize=8, capsize=3, color=colour, label=f"{name} ({int(name[:2]) * MM2:.0f} mm)")  # fmt: skip
 ax.set(xlabel="error in healthy heads (mm)", ylabel="movement for a clot (mm)", xlim=(0, None), ylim=(0, None))  # fmt: skip
-ax.legend(fontsize=8, title="patch in voxels", title_fontsize=8)
+figure.legend(fontsize=8, title="patch in voxels", title_fontsize=8, loc="outside lower center", ncols=2)  # fmt: skip
 show(figure, caption=f"Small networks (m = {CONFIG.size}, {SHORT} steps, voxels of {MM2:g} mm) with patches of several sizes, on synthetic heads. To the left: better at placing healthy patches. Up: moved further by a painted clot. Mean of three seeds ± 95 % interval. The square is the two-stage network of the next section.",
      alt="A scatter of points with error bars, one for each patch size, over the error in healthy heads and the movement for a painted clot")  # fmt: skip
 first, last = (np.mean(trades[f"{p}"], 0) for p in (PATCHES[0], PATCHES[-1]))
@@ -720,7 +720,7 @@ for name, patch_ in {"small": 15, "large": 19}.items():
 run.record("where_two_error", np.mean(trades[TWO], 0)[0], low=3, high=120, digits=0, unit="mm")  # fmt: skip
 
 # %% [markdown]
-# From the smallest patch to the largest the error goes from {glue:text}`where_small_error` to {glue:text}`where_large_error`, and the movement from {glue:text}`where_small_moves` to {glue:text}`where_large_moves`. To be quick, this experiment runs on coarser voxels and for a few steps: it shows directions, not the best size. What counts for detection is the one against the other, which may stay much the same: then no patch size wins, which is what the paper found. Our record holds {glue:text}`where_patch_small` for haemorrhages with patches of 15 voxels, 30 mm, as wide as the paper's, and {glue:text}`where_patch_large` with 19, each ± {glue:text}`where_half_width`.
+# From the smallest patch to the largest the error goes from {glue:text}`where_small_error` to {glue:text}`where_large_error`, and the movement from {glue:text}`where_small_moves` to {glue:text}`where_large_moves`. Mind the bars: three short trainings on coarse voxels scatter so widely that the figure suggests the directions and does not prove them, let alone the best size. What counts for detection is the one against the other, which may stay much the same: then no patch size wins, which is what the paper found. Our record holds {glue:text}`where_patch_small` for haemorrhages with patches of 15 voxels, 30 mm, as wide as the paper's, and {glue:text}`where_patch_large` with 19, each ± {glue:text}`where_half_width`.
 #
 # ### From coarse to fine
 #
