@@ -988,9 +988,9 @@ judge(check_barycentric, barycentric)
 # %% tags=["remove-input"]
 quiz(
     question(
-        "The error map of a healthy head is bright at the top of the skull. What does it say?",
+        "The error map of a healthy head is bright in the smooth white matter. What does it say?",
         ("The head is not healthy", "Perhaps; but first look what healthy heads have at that place."),
-        right("Nothing yet: bone there looks alike over a wide stretch", "The network cannot know the place in any head. Compare the error with that of healthy heads at the same place."),
+        right("Nothing yet: patches there look alike over a wide stretch", "The network cannot know the place in any head. Compare the error with that of healthy heads at the same place."),
         ("The network needs more training", "No training tells apart what looks the same."),
     ),
     question(
